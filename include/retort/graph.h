@@ -1,0 +1,111 @@
+/* A model: a graph of ONNX operators together with its parameters and metadata.
+
+   A graph is made by the ONNX reader (retort/onnx.h) or by a recipe, then frozen by rt_graph_finish. After that its
+   structure is constant; only the flat buffer of parameters changes. Shapes are known when a plan binds the graph to a
+   batch size (retort/plan.h). Nothing here is collective. */
+#ifndef RETORT_GRAPH_H
+#define RETORT_GRAPH_H
+
+#include <retort/types.h>
+
+typedef struct RtOp RtOp; /* an operator family: src/graph/op.h */
+
+/* In a value's shape: the number of samples, known when a plan is made. */
+#define RT_BATCH ((int64_t)-1)
+
+typedef enum {
+  RT_VALUE_INPUT,     /* given by the caller at each run */
+  RT_VALUE_PARAMETER, /* float, trained, stands in the flat buffer */
+  RT_VALUE_CONSTANT,  /* known when the graph is made */
+  RT_VALUE_RESULT     /* computed by a node */
+} RtValueKind;
+
+/* A value that flows through the graph. */
+typedef struct {
+  char *name;
+  RtValueKind kind;
+  RtType type;
+  int ndim; /* results: 0, shapes are inferred by the plan */
+  int64_t dim[RT_MAX_DIM];
+  void *data;     /* constants: the elements, row-major, owned */
+  int64_t offset; /* parameters: first element in the flat buffer */
+  int64_t size;   /* parameters and constants: elements */
+} RtValue;
+
+typedef enum { RT_ATTRIBUTE_INT, RT_ATTRIBUTE_FLOAT, RT_ATTRIBUTE_STRING, RT_ATTRIBUTE_INTS } RtAttributeKind;
+
+typedef struct {
+  char *name;
+  RtAttributeKind kind;
+  int64_t i;
+  float f;
+  char *s;
+  int count; /* of ints */
+  int64_t *ints;
+} RtAttribute;
+
+typedef struct {
+  const RtOp *op;
+  char *name;
+  int inputs, outputs;
+  int *input;  /* [inputs] value ids; -1 where an optional input is left out */
+  int *output; /* [outputs] value ids; -1 where an optional output is left out */
+  int attributes;
+  RtAttribute *attribute;
+} RtNode;
+
+/* Read its fields freely; change them through the functions only. */
+typedef struct {
+  int values, nodes, inputs, outputs, metadatas;
+  RtValue *value;
+  RtNode *node;        /* after rt_graph_finish: in an order in which they can run */
+  int *input, *output; /* value ids */
+  char **metadata;     /* [2 metadatas] key, text, key, text, … */
+  int64_t opset;       /* of the default ONNX domain */
+  int64_t parameters;  /* trained numbers, without padding */
+  int64_t flat;        /* length of the flat buffer; each parameter starts at a multiple of 16 elements */
+  float *parameter;    /* [flat] padding is zero */
+} RtGraph;
+
+/* An empty graph. */
+PetscErrorCode rt_graph_create(int64_t opset, RtGraph **graph);
+/* Accepts NULL; sets *graph to NULL. */
+PetscErrorCode rt_graph_destroy(RtGraph **graph);
+
+/* Add a value. data: [product of dim] elements, copied; NULL for inputs and results, and for parameters means zeros.
+   A result may have ndim 0. The name must be new. Errors: a name used twice, dimensions whose product overflows. */
+PetscErrorCode rt_graph_add_value(RtGraph *graph, const char *name, RtValueKind kind, RtType type, int ndim,
+                                  const int64_t dim[], const void *data, int *id);
+/* Add a node. name may be empty; input[i] = -1 leaves an optional input out. Attributes are set on the returned index.
+ */
+PetscErrorCode rt_graph_add_node(RtGraph *graph, const RtOp *op, const char *name, int inputs, const int input[],
+                                 int outputs, const int output[], int *node);
+PetscErrorCode rt_graph_set_int(RtGraph *graph, int node, const char *name, int64_t value);
+PetscErrorCode rt_graph_set_float(RtGraph *graph, int node, const char *name, float value);
+PetscErrorCode rt_graph_set_string(RtGraph *graph, int node, const char *name, const char *value);
+PetscErrorCode rt_graph_set_ints(RtGraph *graph, int node, const char *name, int count, const int64_t value[]);
+/* Make a value an output of the model; the first is the one that is trained and evaluated. */
+PetscErrorCode rt_graph_add_output(RtGraph *graph, int id);
+
+/* Freeze: puts the nodes into a running order, drops those that no output needs, turns float constants that an
+   operator trains into parameters, lays out the flat buffer, and checks every node.
+   Errors: all unsupported nodes in one message, by node name and operator; a cycle; a value that nothing computes. */
+PetscErrorCode rt_graph_finish(RtGraph *graph);
+
+/* The value whose elements are logits (or the regression result): the first output, or what enters it where the model
+   ends in Softmax or LogSoftmax. */
+int rt_graph_logits(const RtGraph *graph);
+
+/* Id of the value with this name, -1 if there is none. */
+int rt_graph_find(const RtGraph *graph, const char *name);
+
+/* Metadata properties of the ONNX file. Setting a key again replaces it; getting an absent one gives NULL. */
+PetscErrorCode rt_graph_set_metadata(RtGraph *graph, const char *key, const char *text);
+const char *rt_graph_get_metadata(const RtGraph *graph, const char *key);
+
+/* Attributes of a node, with the value that holds where the attribute is absent. */
+const RtAttribute *rt_graph_attribute(const RtNode *node, const char *name);
+int64_t rt_graph_attribute_int(const RtNode *node, const char *name, int64_t absent);
+float rt_graph_attribute_float(const RtNode *node, const char *name, float absent);
+
+#endif

@@ -1,0 +1,55 @@
+/* A plan binds a graph to a batch size: shapes, buffers and oneDNN primitives. Making it allocates and checks all;
+   running it allocates nothing. A plan is read-only while it runs, so several threads may run it at once, each with a
+   work of its own. Nothing here is collective. */
+#ifndef RETORT_PLAN_H
+#define RETORT_PLAN_H
+
+#include <retort/graph.h>
+
+typedef enum { RT_PRECISION_FP32, RT_PRECISION_BF16 } RtPrecision;
+
+typedef struct {
+  int64_t batch;         /* samples in one run */
+  bool training;         /* keep what backward needs; dropout is active */
+  bool outputs;          /* compute all outputs of the model, not only what the logits need */
+  int threads;           /* works that may run at once, each in a thread of its own; 0 means 1 */
+  RtPrecision precision; /* of the factors of matrix products; sums and all else are float */
+} RtPlanParams;
+
+typedef struct RtPlan RtPlan;
+typedef struct RtWork RtWork;
+
+/* graph: finished, and must outlive the plan. Errors: shapes that do not fit, by node name. */
+PetscErrorCode rt_plan_create(const RtGraph *graph, const RtPlanParams *params, RtPlan **plan);
+PetscErrorCode rt_plan_destroy(RtPlan **plan);
+
+/* Shape of a graph value under this plan; returns the number of dimensions. */
+int rt_plan_shape(const RtPlan *plan, int value, int64_t dim[RT_MAX_DIM]);
+
+/* Take over new parameters: repacks and converts weights where an operator keeps its own copy.
+   Call after parameter has changed and before running. parameter: [graph->flat], must outlive the runs. */
+PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter);
+
+/* Buffers for one thread. Errors: more works than the plan has threads. */
+PetscErrorCode rt_work_create(RtPlan *plan, RtWork **work);
+PetscErrorCode rt_work_destroy(RtWork **work);
+
+/* Where the caller puts the input before a run: [batch, …] of the input's type. */
+void *rt_work_input(RtWork *work, int input);
+/* The logits, [batch, classes], after rt_plan_forward; valid until the next run. */
+const float *rt_work_logits(const RtWork *work);
+/* The elements of output number `output` of the model, where the plan was made with `outputs`. */
+const void *rt_work_output(const RtWork *work, int output);
+/* Where the caller puts the gradient of the logits before rt_plan_backward, [batch, classes]. */
+float *rt_work_dlogits(RtWork *work);
+
+/* Which random numbers dropout draws: f(seed, layer, epoch, sample, position). sample: [batch], must stay until the
+   run ends. */
+void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_t *sample);
+
+/* Compute the logits (and the outputs, where wanted) from what stands in the inputs. */
+PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work);
+/* gradient: [graph->flat] is overwritten with the gradient of every parameter; padding is not touched. */
+PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradient);
+
+#endif

@@ -1,0 +1,217 @@
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/message.h"
+#include "data/archive.h"
+
+#include <retort/retort.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const type_name[RT_TYPES] = {"float", "uint8", "int32", "int64"};
+
+static void write_shape(int ndim, const int64_t *dim, char *text, size_t length)
+{
+  size_t used = 0;
+
+  text[0] = 0;
+  for (int i = 0; i < ndim && used + 24 < length; i++) {
+    if (dim[i] == RT_BATCH)
+      used += (size_t)snprintf(text + used, length - used, "%ssample", i ? " x " : "");
+    else
+      used += (size_t)snprintf(text + used, length - used, "%s%lld", i ? " x " : "", (long long)dim[i]);
+  }
+}
+
+/* Lines `name=value` of a record, indented. */
+static void print_record(const char *title, const char *record)
+{
+  if (!record || !record[0]) return;
+  rt_message_print("  %s", title);
+  for (const char *line = record; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+    rt_message_print("    %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static PetscErrorCode print_model(const char *path)
+{
+  RtGraph *graph = NULL;
+  char hash[RT_HASH_TEXT], shape[160];
+
+  PetscFunctionBegin;
+  PetscCall(rt_onnx_read(path, &graph, hash));
+  rt_message_print("%s: ONNX model, complete", path);
+  rt_message_print("  %lld parameters, %d nodes, opset %lld", (long long)graph->parameters, graph->nodes,
+                   (long long)graph->opset);
+  for (int i = 0; i < graph->inputs; i++) {
+    const RtValue *value = &graph->value[graph->input[i]];
+
+    write_shape(value->ndim, value->dim, shape, sizeof(shape));
+    rt_message_print("  input '%s': %s %s", value->name, type_name[value->type], shape);
+  }
+  for (int o = 0; o < graph->outputs; o++) rt_message_print("  output '%s'", graph->value[graph->output[o]].name);
+  rt_message_print("  sha256 %s", hash);
+  for (int i = 0; i < graph->metadatas; i++)
+    if (strcmp(graph->metadata[2 * i], "retort_record"))
+      rt_message_print("  %s: %s", graph->metadata[2 * i], graph->metadata[2 * i + 1]);
+  print_record("made with:", rt_graph_get_metadata(graph, "retort_record"));
+  PetscCall(rt_graph_destroy(&graph));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode print_dataset(const char *path)
+{
+  RtDataset *dataset = NULL;
+  const RtDatasetInfo *info;
+  char shape[160];
+
+  PetscFunctionBegin;
+  PetscCall(rt_dataset_open(PETSC_COMM_SELF, path, &dataset));
+  info = rt_dataset_info(dataset);
+  write_shape(info->ndim, info->dim, shape, sizeof(shape));
+  rt_message_print("%s: dataset, complete", path);
+  rt_message_print("  %lld samples of %s (%s)", (long long)info->samples, shape, type_name[info->type]);
+  if (info->classes) rt_message_print("  %d classes%s", info->classes, info->class_name ? ":" : "");
+  for (int k = 0; info->class_name && k < PetscMin(info->classes, 20); k++)
+    rt_message_print("    %d %s", k, info->class_name[k]);
+  if (info->targets) rt_message_print("  %d targets", info->targets);
+  rt_message_print("  content %s", info->hash);
+  PetscCall(rt_dataset_close(&dataset));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info)
+{
+  int64_t shards = rt_labelstore_shards(info), absent = 0;
+  bool *missing;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(shards, &missing));
+  error = rt_labelstore_check(PETSC_COMM_SELF, path, info, missing);
+  for (int64_t s = 0; s < shards && !error; s++) absent += missing[s];
+  PetscCall(PetscFree(missing));
+  PetscCall(error);
+  if (absent)
+    rt_message_print("%s: label store, %lld of %lld shards are missing", path, (long long)absent, (long long)shards);
+  else
+    rt_message_print("%s: label store, complete", path);
+  rt_message_print("  %lld samples in shards of %lld, %d view%s, %d numbers each, %s", (long long)info->samples,
+                   (long long)info->shard, info->views, info->views == 1 ? "" : "s", info->classes, info->precision);
+  if (info->augment[0]) rt_message_print("  views by %s", info->augment);
+  rt_message_print("  teacher %s", info->teacher);
+  rt_message_print("  dataset %s", info->dataset);
+  PetscFunctionReturn(0);
+}
+
+/* A run directory: the files that are there. */
+static PetscErrorCode print_run(const char *path)
+{
+  static const char *const files[] = {"teacher.onnx",          "teacher-history.nc",    "labels",
+                                      "student.onnx",          "student-history.nc",    "eval.nc",
+                                      "checkpoint/teacher.nc", "checkpoint/student.nc", "report/report.html"};
+  char name[PETSC_MAX_PATH_LEN];
+  bool any = false;
+
+  PetscFunctionBegin;
+  for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+    PetscCall(rt_file_join(path, files[i], name, sizeof(name)));
+    if (!rt_file_exists(name)) continue;
+    if (!any) rt_message_print("%s: run directory with", path);
+    rt_message_print("  %s", files[i]);
+    any = true;
+  }
+  RtCheck(any, "%s: a folder without files of Retort", path);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode print_folder(const char *path)
+{
+  RtLabelstoreInfo info;
+  bool found;
+
+  PetscFunctionBegin;
+  PetscCall(rt_labelstore_describe(path, &info, &found));
+  if (found)
+    PetscCall(print_store(path, &info));
+  else
+    PetscCall(print_run(path));
+  PetscFunctionReturn(0);
+}
+
+/* A NetCDF file of results; dataset: it is a dataset instead. */
+static PetscErrorCode print_result(const char *path, bool *dataset)
+{
+  RtArchive *archive = NULL;
+  char *title = NULL, *version = NULL, *options = NULL;
+  int64_t counters[2];
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_open(path, &archive));
+  *dataset = rt_archive_length(archive, "input") >= 0;
+  if (!*dataset) {
+    PetscCall(rt_archive_get_text(archive, "title", &title));
+    PetscCall(rt_archive_get_text(archive, "retort_version", &version));
+    PetscCall(rt_archive_get_text(archive, "options", &options));
+    rt_message_print("%s: %s, complete", path, title ? title : "NetCDF file");
+    rt_message_print("  %s%s", version ? "made by Retort " : "not made by Retort", version ? version : "");
+    if (rt_archive_length(archive, "epoch") > 0)
+      rt_message_print("  %lld epochs", (long long)rt_archive_length(archive, "epoch"));
+    if (rt_archive_length(archive, "counters") == 2) {
+      PetscCall(rt_archive_get(archive, "counters", RT_ARCHIVE_INT64, 2, counters));
+      rt_message_print("  after step %lld, %lld parameters with padding", (long long)counters[0],
+                       (long long)rt_archive_length(archive, "parameters"));
+    }
+    print_record("made with:", options);
+    PetscCall(PetscFree(title));
+    PetscCall(PetscFree(version));
+    PetscCall(PetscFree(options));
+  }
+  PetscCall(rt_archive_close(&archive));
+  PetscFunctionReturn(0);
+}
+
+/* NetCDF-4 files begin with HDF5's signature, classic ones with CDF. */
+static bool is_netcdf(const char *path)
+{
+  unsigned char head[4] = {0};
+  FILE *file = fopen(path, "rb");
+  size_t got = file ? fread(head, 1, sizeof(head), file) : 0;
+
+  if (file) fclose(file);
+  return got == 4 && (!memcmp(head, "\x89HDF", 4) || !memcmp(head, "CDF", 3));
+}
+
+static PetscErrorCode print_file(const char *path)
+{
+  struct stat status;
+  bool dataset = false;
+
+  PetscFunctionBegin;
+  RtCheck(!stat(path, &status), "%s: there is no such file", path);
+  if (S_ISDIR(status.st_mode)) {
+    PetscCall(print_folder(path));
+    PetscFunctionReturn(0);
+  }
+  RtCheck(S_ISREG(status.st_mode), "%s: is not a file", path);
+  if (!is_netcdf(path)) {
+    PetscCall(print_model(path));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(print_result(path, &dataset));
+  if (dataset) PetscCall(print_dataset(path));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_cli_info(MPI_Comm comm, int argc, char **argv)
+{
+  PetscErrorCode error = 0;
+  int rank;
+
+  PetscFunctionBegin;
+  if (argc == 0) RtUsage("info: name the files to describe");
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  for (int i = 0; i < argc && rank == 0 && !error; i++) error = print_file(argv[i]);
+  RtAgree(comm, error);
+  PetscFunctionReturn(0);
+}

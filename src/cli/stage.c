@@ -1,0 +1,25 @@
+#include "cli/stage.h"
+
+#include "run/stop.h"
+
+PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *name,
+                            PetscErrorCode (*stage)(const RtJob *job, bool *stopped), bool *stopped)
+{
+  PetscLogStage log;
+  RtJob job;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *stopped = false;
+  error = rt_job_create(comm, argc, argv, &job);
+  if (!error) {
+    PetscCall(PetscLogStageRegister(name, &log));
+    PetscCall(PetscLogStagePush(log));
+    rt_stop_start(rt_options_real(job.options, NULL, "stop_after"));
+    error = stage(&job, stopped);
+    PetscCall(PetscLogStagePop());
+  }
+  PetscCall(rt_job_destroy(&job));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,163 @@
+#define _GNU_SOURCE
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Split into folder (with its slash, or empty) and name. */
+static const char *name_of(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+
+  return slash ? slash + 1 : path;
+}
+
+PetscErrorCode rt_file_temporary(const char *path, char *temporary, size_t length)
+{
+  const char *name = name_of(path);
+  char host[128] = "";
+  int written;
+
+  PetscFunctionBegin;
+  gethostname(host, sizeof(host) - 1);
+  written = snprintf(temporary, length, "%.*s.%s.tmp-%s-%ld", (int)(name - path), path, name, host, (long)getpid());
+  RtCheck(written > 0 && (size_t)written < length, "%s: the path is too long", path);
+  PetscFunctionReturn(0);
+}
+
+/* Make a rename survive a power cut: sync the folder. File systems that cannot do it are left alone. */
+static void sync_folder(const char *path)
+{
+  char folder[PETSC_MAX_PATH_LEN];
+  const char *name = name_of(path);
+  int file;
+
+  snprintf(folder, sizeof(folder), "%.*s", (int)(name - path), path);
+  file = open(folder[0] ? folder : ".", O_RDONLY | O_DIRECTORY);
+  if (file < 0) return;
+  (void)fsync(file);
+  close(file);
+}
+
+PetscErrorCode rt_file_commit(const char *temporary, const char *path)
+{
+  int file, failed;
+
+  PetscFunctionBegin;
+  file = open(temporary, O_RDONLY);
+  failed = file < 0 || fsync(file);
+  if (file >= 0) close(file);
+  if (failed || rename(temporary, path)) {
+    int reason = errno;
+
+    unlink(temporary);
+    RtFail("%s: cannot be written: %s", path, strerror(reason));
+  }
+  sync_folder(path);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_file_write(const char *path, const void *data, size_t bytes)
+{
+  char temporary[PETSC_MAX_PATH_LEN];
+  const char *next = data;
+  int file;
+
+  PetscFunctionBegin;
+  PetscCall(rt_file_temporary(path, temporary, sizeof(temporary)));
+  file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  RtCheck(file >= 0, "%s: cannot be written: %s", path, strerror(errno));
+  while (bytes > 0) {
+    ssize_t put = write(file, next, PetscMin(bytes, (size_t)1 << 30));
+
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) {
+      int reason = errno;
+
+      close(file);
+      unlink(temporary);
+      RtFail("%s: cannot be written: %s", path, strerror(reason));
+    }
+    next += put;
+    bytes -= (size_t)put;
+  }
+  close(file);
+  PetscCall(rt_file_commit(temporary, path));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_file_read(const char *path, void **data, size_t *bytes)
+{
+  struct stat status;
+  char *buffer;
+  size_t have = 0;
+  int file;
+
+  PetscFunctionBegin;
+  file = open(path, O_RDONLY);
+  RtCheck(file >= 0, "%s: cannot be read: %s", path, strerror(errno));
+  if (fstat(file, &status) || !S_ISREG(status.st_mode)) {
+    close(file);
+    RtFail("%s: is not a file", path);
+  }
+  PetscCall(PetscMalloc1((size_t)status.st_size + 1, &buffer));
+  while (have < (size_t)status.st_size) {
+    ssize_t got = read(file, buffer + have, PetscMin((size_t)status.st_size - have, (size_t)1 << 30));
+
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    have += (size_t)got;
+  }
+  close(file);
+  if (have < (size_t)status.st_size) {
+    PetscCall(PetscFree(buffer));
+    RtFail("%s: cannot be read to its end", path);
+  }
+  buffer[have] = 0;
+  *data = buffer;
+  *bytes = have;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_file_mkdir(const char *path)
+{
+  char part[PETSC_MAX_PATH_LEN];
+  size_t length = strlen(path);
+
+  PetscFunctionBegin;
+  RtCheck(length > 0 && length < sizeof(part), "the folder's name '%s' is empty or too long", path);
+  for (size_t i = 1; i <= length; i++) {
+    if (i < length && path[i] != '/') continue;
+    memcpy(part, path, i);
+    part[i] = 0;
+    if (mkdir(part, 0777) && errno != EEXIST) RtFail("%s: the folder cannot be made: %s", part, strerror(errno));
+  }
+  RtCheck(!access(path, W_OK | X_OK), "%s: the folder cannot be written: %s", path, strerror(errno));
+  PetscFunctionReturn(0);
+}
+
+bool rt_file_exists(const char *path)
+{
+  return !access(path, F_OK);
+}
+
+PetscErrorCode rt_file_join(const char *folder, const char *name, char *path, size_t length)
+{
+  int written;
+
+  PetscFunctionBegin;
+  written = snprintf(path, length, "%s/%s", folder, name);
+  RtCheck(written > 0 && (size_t)written < length, "%s/%s: the path is too long", folder, name);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_file_remove(const char *path)
+{
+  PetscFunctionBegin;
+  if (unlink(path) && errno != ENOENT) RtFail("%s: cannot be removed: %s", path, strerror(errno));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,183 @@
+#define _GNU_SOURCE
+#include "core/message.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A terminal is one for the whole process, and so is the first error: this is the one room with state. */
+static struct {
+  MPI_Comm comm;
+  int rank, size;
+  char text[2048]; /* the first message for the user on this rank */
+  int columns;     /* of the terminal; 0: output goes to a file or a pipe */
+} state = {.comm = MPI_COMM_NULL};
+
+static const double patience = 5.0; /* seconds that a failed rank waits for the others */
+
+static PetscErrorCode keep_message(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
+                                   PetscErrorType type, const char *text, void *context)
+{
+  if (code != RT_ERR_FAILED && code != RT_ERR_USAGE)
+    return PetscTraceBackErrorHandler(comm, line, function, file, code, type, text, context);
+  if (type == PETSC_ERROR_INITIAL && !state.text[0] && text) snprintf(state.text, sizeof(state.text), "%s", text);
+  return code;
+}
+
+/* Columns of the terminal that the user looks at, 0 if there is none. Open MPI's mpirun gives its ranks a
+   pseudo-terminal whatever its own output is, so under mpirun the question goes to mpirun's own output. */
+static int terminal_columns(void)
+{
+  struct winsize window = {0};
+  char link[64], name[256];
+  const char *term = getenv("TERM");
+  int descriptor = STDOUT_FILENO, columns = 0;
+
+  if (term && !strcmp(term, "dumb")) return 0;
+  if (getenv("OMPI_COMM_WORLD_SIZE")) {
+    ssize_t length;
+
+    snprintf(link, sizeof(link), "/proc/%ld/fd/1", (long)getppid());
+    length = readlink(link, name, sizeof(name) - 1);
+    if (length <= 0) return 0;
+    name[length] = 0;
+    if (strncmp(name, "/dev/pts/", 9) && strncmp(name, "/dev/tty", 8)) return 0;
+    descriptor = open(name, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+    if (descriptor < 0) return 0;
+  }
+  if (isatty(descriptor)) columns = ioctl(descriptor, TIOCGWINSZ, &window) || !window.ws_col ? 80 : window.ws_col;
+  if (descriptor != STDOUT_FILENO) close(descriptor);
+  return columns;
+}
+
+PetscErrorCode rt_message_start(MPI_Comm comm)
+{
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Comm_dup(comm, &state.comm));
+  PetscCallMPI(MPI_Comm_rank(state.comm, &state.rank));
+  PetscCallMPI(MPI_Comm_size(state.comm, &state.size));
+  state.text[0] = 0;
+  state.columns = state.rank == 0 ? terminal_columns() : 0;
+  if (state.rank == 0) setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+  PetscCall(PetscPushErrorHandler(keep_message, NULL));
+  PetscFunctionReturn(0);
+}
+
+static void print_error(void)
+{
+  if (state.text[0]) fprintf(stderr, "retort: %s\n", state.text);
+  fflush(stderr);
+}
+
+int rt_message_finish(PetscErrorCode error)
+{
+  MPI_Request request;
+  double start;
+  int code = error ? (error == RT_ERR_USAGE ? RT_EXIT_USAGE : RT_EXIT_FAILED) : RT_EXIT_DONE;
+  int mine[2], all[2], done = 0;
+
+  mine[0] = error && state.text[0] ? state.rank : state.size;
+  mine[1] = -code;
+  MPI_Iallreduce(mine, all, 2, MPI_INT, MPI_MIN, state.comm, &request);
+  start = MPI_Wtime();
+  while (!done) {
+    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (done || !error) {
+      if (!done) (void)MPI_Wait(&request, MPI_STATUS_IGNORE);
+      break;
+    }
+    if (MPI_Wtime() - start > patience) {
+      print_error();
+      MPI_Abort(state.comm, code);
+    }
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+  }
+  if (all[0] < state.size) {
+    (void)MPI_Bcast(state.text, (int)sizeof(state.text), MPI_CHAR, all[0], state.comm);
+    if (state.rank == 0) print_error();
+  }
+  PetscPopErrorHandler();
+  MPI_Comm_free(&state.comm);
+  return -all[1];
+}
+
+PetscErrorCode rt_message_agree(MPI_Comm comm, PetscErrorCode error)
+{
+  int mine = (int)error, worst = 0;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Allreduce(&mine, &worst, 1, MPI_INT, MPI_MAX, comm));
+  if (error) PetscFunctionReturn(error);
+  PetscFunctionReturn(worst ? (worst == RT_ERR_USAGE ? RT_ERR_USAGE : RT_ERR_FAILED) : 0);
+}
+
+void rt_message_print(const char *format, ...)
+{
+  va_list arguments;
+
+  if (state.rank != 0) return;
+  va_start(arguments, format);
+  vfprintf(stdout, format, arguments);
+  va_end(arguments);
+  fputc('\n', stdout);
+}
+
+void rt_message_note(const char *format, ...)
+{
+  va_list arguments;
+
+  if (state.rank != 0) return;
+  fprintf(stderr, "retort: note: ");
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+}
+
+void rt_message_progress_start(RtProgress *progress, const char *title, const char *unit, int64_t total)
+{
+  snprintf(progress->title, sizeof(progress->title), "%s", title);
+  progress->unit = unit;
+  progress->total = total;
+  progress->start = MPI_Wtime();
+  progress->drawn = 0;
+  progress->width = 0;
+}
+
+void rt_message_progress_show(RtProgress *progress, int64_t done)
+{
+  double now, rate, left;
+  char line[256], bar[41];
+  int cells = state.columns - (int)strlen(progress->title) - 48, filled, length;
+
+  if (!state.columns || progress->total <= 0) return;
+  now = MPI_Wtime();
+  if (now - progress->drawn < 0.1 && done < progress->total) return;
+  progress->drawn = now;
+  rate = done / PetscMax(now - progress->start, 1e-6);
+  left = rate > 0 ? (double)(progress->total - done) / rate : 0;
+  cells = PetscMax(4, PetscMin(cells, (int)sizeof(bar) - 1));
+  filled = (int)(cells * done / progress->total);
+  for (int i = 0; i < cells; i++) bar[i] = i < filled ? '#' : '.';
+  bar[cells] = 0;
+  length = snprintf(line, sizeof(line), "%s [%s] %3d%%  %.3g%s %s/s  %d:%02d left", progress->title, bar,
+                    (int)(100 * done / progress->total), rate >= 1e4 ? rate / 1e3 : rate, rate >= 1e4 ? "k" : "",
+                    progress->unit, (int)left / 60, (int)left % 60);
+  length = PetscMin(length, PetscMin(state.columns - 1, (int)sizeof(line) - 1));
+  fprintf(stdout, "\r%.*s%*s", length, line, PetscMax(0, progress->width - length), "");
+  fflush(stdout);
+  progress->width = length;
+}
+
+void rt_message_progress_clear(RtProgress *progress)
+{
+  if (!state.columns || !progress->width) return;
+  fprintf(stdout, "\r%*s\r", progress->width, "");
+  fflush(stdout);
+  progress->width = 0;
+}

@@ -1,0 +1,111 @@
+/* Writing one shard of a label store. */
+#include <retort/labelstore.h>
+
+#include "core/file.h"
+#include "data/content.h"
+#include "data/netcdf.h"
+
+#include <stdio.h>
+
+enum { CHUNK = 1 << 18 }; /* floats in a chunk of logits: 1 MiB */
+
+static PetscErrorCode put_attributes(const char *path, int nc, const RtLabelstoreInfo *info, int64_t shard,
+                                     const char *options)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "teacher_hash", info->teacher));
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "dataset_hash", info->dataset));
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "precision", info->precision));
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "augment", info->augment));
+  PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "samples_total", info->samples));
+  PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "shard_size", info->shard));
+  PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "views", info->views));
+  PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "shard", shard));
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "options", options));
+  PetscFunctionReturn(0);
+}
+
+/* A variable with the number of each sample in the dataset. `sample`, the coordinate of the dimension, puts the shards
+   into order in xarray's open_mfdataset; `sample_id` keeps the numbers where tools drop or renumber coordinates. */
+static PetscErrorCode put_ids(const char *path, int nc, const char *name, int dim, int64_t first, int64_t count)
+{
+  size_t chunk = (size_t)(count < CHUNK / 2 ? count : CHUNK / 2), start = 0;
+  long long *id;
+  int var, status;
+
+  PetscFunctionBegin;
+  RtNetcdfWrite(path, nc_def_var(nc, name, NC_INT64, 1, &dim, &var));
+  RtNetcdfWrite(path, nc_def_var_chunking(nc, var, NC_CHUNKED, &chunk));
+  RtNetcdfWrite(path, nc_def_var_deflate(nc, var, NC_SHUFFLE, 1, 1));
+  RtNetcdfWrite(path, nc_def_var_fletcher32(nc, var, NC_FLETCHER32));
+  PetscCall(rt_netcdf_describe(path, nc, var, "number of the sample in the dataset", "1"));
+  chunk = (size_t)count;
+  PetscCall(PetscMalloc1(chunk, &id));
+  for (int64_t i = 0; i < count; i++) id[i] = first + i;
+  status = nc_put_vara_longlong(nc, var, &start, &chunk, id);
+  PetscCall(PetscFree(id));
+  RtNetcdfWrite(path, status);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_logits(const char *path, int nc, int sample, const RtLabelstoreInfo *info, int64_t count,
+                                 const float *logits)
+{
+  int64_t size = (int64_t)info->views * info->classes, rows = CHUNK / size > 0 ? CHUNK / size : 1;
+  size_t chunk[3] = {(size_t)(rows < count ? rows : count), (size_t)info->views, (size_t)info->classes};
+  size_t shape[3] = {(size_t)count, chunk[1], chunk[2]}, start[3] = {0};
+  int dim[3] = {sample}, ndim = 1, var;
+
+  PetscFunctionBegin;
+  if (info->views > 1)
+    RtNetcdfWrite(path, nc_def_dim(nc, "view", (size_t)info->views, &dim[ndim++]));
+  else
+    shape[1] = chunk[1] = (size_t)info->classes;
+  RtNetcdfWrite(path, nc_def_dim(nc, "class", (size_t)info->classes, &dim[ndim++]));
+  RtNetcdfWrite(path, nc_def_var(nc, "logits", NC_FLOAT, ndim, dim, &var));
+  RtNetcdfWrite(path, nc_def_var_chunking(nc, var, NC_CHUNKED, chunk));
+  RtNetcdfWrite(path, nc_def_var_fletcher32(nc, var, NC_FLETCHER32));
+  PetscCall(rt_netcdf_describe(path, nc, var, "raw output of the teacher, before softmax", "1"));
+  PetscCall(rt_netcdf_put_text(path, nc, var, "coordinates", "sample_id"));
+  RtNetcdfWrite(path, nc_put_vara_float(nc, var, start, shape, logits));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_all(const char *path, int nc, const RtLabelstoreInfo *info, int64_t shard,
+                              const float *logits, const char *options)
+{
+  int64_t count = rt_labelstore_count(info, shard), first = shard * info->shard;
+  int sample;
+
+  PetscFunctionBegin;
+  PetscCall(put_attributes(path, nc, info, shard, options));
+  RtNetcdfWrite(path, nc_def_dim(nc, "sample", (size_t)count, &sample));
+  PetscCall(put_ids(path, nc, "sample", sample, first, count));
+  PetscCall(put_ids(path, nc, "sample_id", sample, first, count));
+  PetscCall(put_logits(path, nc, sample, info, count, logits));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info, int64_t shard, const float *logits,
+                                   const char *options)
+{
+  int64_t count = rt_labelstore_count(info, shard), size = (int64_t)info->views * info->classes;
+  char name[48], path[PETSC_MAX_PATH_LEN], temporary[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+  int nc;
+
+  PetscFunctionBegin;
+  PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info), PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "shard %lld",
+             (long long)shard);
+  PetscCall(rt_file_mkdir(dir));
+  snprintf(name, sizeof name, "shard-%06lld.nc", (long long)shard);
+  PetscCall(rt_file_join(dir, name, path, sizeof path));
+  PetscCall(rt_content_check_floats(path, "teacher's output", shard * info->shard, count, size, logits));
+  PetscCall(rt_file_temporary(path, temporary, sizeof temporary));
+  PetscCall(rt_netcdf_create(temporary, path, "logits of a teacher", &nc));
+  error = put_all(path, nc, info, shard, logits, options);
+  if (error) PetscCall(rt_netcdf_abandon(temporary, nc));
+  PetscCall(error);
+  PetscCall(rt_netcdf_finish(temporary, path, nc));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,226 @@
+#include "graph/bound.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *node_name(const RtGraph *graph, const RtNode *node)
+{
+  return node->name[0] ? node->name : graph->value[node->output[0]].name;
+}
+
+/* Number of elements; false where it overflows or a dimension is not known. */
+static bool count_elements(RtTensor *tensor)
+{
+  tensor->size = 1;
+  for (int i = 0; i < tensor->ndim; i++)
+    if (tensor->dim[i] < 0 || __builtin_mul_overflow(tensor->size, tensor->dim[i], &tensor->size)) return false;
+  return tensor->size < INT64_MAX / 16;
+}
+
+static PetscErrorCode start_tensor(RtPlan *plan, int id)
+{
+  const RtValue *value = &plan->graph->value[id];
+  RtTensor *tensor = &plan->tensor[id];
+
+  PetscFunctionBegin;
+  tensor->name = value->name;
+  tensor->type = value->type;
+  tensor->ndim = value->ndim;
+  tensor->root = tensor;
+  tensor->doffset = -1;
+  for (int i = 0; i < value->ndim; i++) tensor->dim[i] = value->dim[i] == RT_BATCH ? plan->params.batch : value->dim[i];
+  if (value->kind == RT_VALUE_PARAMETER) {
+    tensor->place = RT_PLACE_PARAMETER;
+    tensor->offset = value->offset;
+    tensor->differentiable = true;
+  } else if (value->kind == RT_VALUE_CONSTANT) {
+    tensor->place = RT_PLACE_CONSTANT;
+    tensor->constant = value->data;
+  }
+  if (value->kind != RT_VALUE_RESULT)
+    RtCheck(count_elements(tensor), "the value '%s' of the model is too large for a batch of %lld", value->name,
+            (long long)plan->params.batch);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode start_step(RtPlan *plan, int index)
+{
+  const RtNode *node = &plan->graph->node[index];
+  RtStep *step = &plan->step[index];
+
+  PetscFunctionBegin;
+  *step = (RtStep){.node = node,
+                   .op = node->op,
+                   .inputs = node->inputs,
+                   .outputs = node->outputs,
+                   .needs = node->op->needs,
+                   .index = index,
+                   .batch = plan->params.batch,
+                   .opset = plan->graph->opset,
+                   .threads = plan->params.threads,
+                   .training = plan->params.training,
+                   .precision = plan->params.precision};
+  /* room for a bias as third input */
+  PetscCall(PetscCalloc1(node->inputs + 3, &step->in));
+  PetscCall(PetscCalloc1(node->outputs, &step->out));
+  PetscCall(PetscMalloc1(node->inputs + 3, &step->din));
+  PetscCall(PetscCalloc1(node->inputs + 3, &step->dadd));
+  for (int i = 0; i < node->inputs + 3; i++) step->din[i] = RT_DIN_UNWANTED;
+  for (int i = 0; i < node->inputs; i++) step->in[i] = node->input[i] < 0 ? NULL : &plan->tensor[node->input[i]];
+  for (int i = 0; i < node->outputs; i++) step->out[i] = node->output[i] < 0 ? NULL : &plan->tensor[node->output[i]];
+  PetscFunctionReturn(0);
+}
+
+/* Shape of one step's outputs; its elements too where they are known already. */
+static PetscErrorCode bind_step(RtPlan *plan, RtStep *step)
+{
+  const char *name = node_name(plan->graph, step->node);
+  bool constant = true;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < step->inputs; i++) {
+    if (!step->in[i]) continue;
+    constant = constant && step->in[i]->place == RT_PLACE_CONSTANT;
+    if (step->in[i]->differentiable && step->out[0]) step->out[0]->differentiable = true;
+  }
+  PetscCall(step->op->shape(step));
+  for (int i = 0; i < step->outputs; i++)
+    if (step->out[i])
+      RtCheck(count_elements(step->out[i]), "node '%s' (%s): its result is too large", name, step->op->type);
+  if (step->out[0]->root != step->out[0]) {
+    step->skip = true;
+    step->out[0]->place = step->out[0]->root->place;
+    step->out[0]->constant = step->out[0]->root->constant;
+  } else if (step->op->fold && (constant || step->op->host)) {
+    PetscCall(step->op->fold(step));
+    step->out[0]->constant = step->out[0]->folded;
+    step->out[0]->place = RT_PLACE_CONSTANT;
+    step->skip = true;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_bound_create(RtPlan *plan)
+{
+  const RtGraph *graph = plan->graph;
+
+  PetscFunctionBegin;
+  plan->steps = graph->nodes;
+  PetscCall(PetscCalloc1(graph->values, &plan->tensor));
+  PetscCall(PetscCalloc1(graph->nodes, &plan->step));
+  for (int i = 0; i < graph->values; i++) PetscCall(start_tensor(plan, i));
+  for (int i = 0; i < graph->nodes; i++) {
+    PetscCall(start_step(plan, i));
+    PetscCall(bind_step(plan, &plan->step[i]));
+  }
+  plan->logits = &plan->tensor[rt_graph_logits(graph)];
+  PetscFunctionReturn(0);
+}
+
+/* The only step that reads a tensor, NULL if there are several or the caller reads it. */
+static RtStep *only_reader(const RtPlan *plan, const RtTensor *tensor)
+{
+  RtStep *reader = NULL;
+
+  if (tensor == plan->logits) return NULL;
+  for (int o = 0; o < plan->graph->outputs; o++)
+    if (&plan->tensor[plan->graph->output[o]] == tensor) return NULL;
+  for (int i = 0; i < plan->steps; i++)
+    for (int k = 0; k < plan->step[i].inputs; k++)
+      if (plan->step[i].in[k] == tensor) {
+        if (reader) return NULL;
+        reader = &plan->step[i];
+      }
+  return reader;
+}
+
+/* The other operand of an Add if it is a bias over the last dimension. */
+static RtTensor *bias_operand(const RtStep *add, const RtTensor *product)
+{
+  RtTensor *other = add->in[0] == product ? add->in[1] : add->in[0];
+
+  if (other->place == RT_PLACE_WORK || other->type != RT_FLOAT || other == product) return NULL;
+  if (!other->ndim || other->dim[other->ndim - 1] != product->dim[product->ndim - 1]) return NULL;
+  return other->size == other->dim[other->ndim - 1] && other->ndim <= product->ndim ? other : NULL;
+}
+
+void rt_bound_fuse(RtPlan *plan)
+{
+  for (int i = 0; i < plan->steps; i++) {
+    RtStep *step = &plan->step[i], *next;
+    RtTensor *bias;
+
+    if (!step->op->linear || step->skip) continue;
+    next = only_reader(plan, step->out[0]);
+    if (next && step->inputs == 2 && !strcmp(next->op->type, "Add") && (bias = bias_operand(next, step->out[0]))) {
+      step->in[step->inputs++] = bias;
+      next->skip = true;
+      step->out[0] = next->out[0];
+      next = only_reader(plan, step->out[0]);
+    }
+    if (next && !strcmp(next->op->type, "Relu")) {
+      step->relu = next->skip = true;
+      step->out[0] = next->out[0];
+      step->needs |= RT_NEEDS_OUTPUT;
+    }
+  }
+}
+
+PetscErrorCode rt_bound_prune(RtPlan *plan)
+{
+  bool *needed;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(plan->graph->values, &needed));
+  needed[plan->logits->root - plan->tensor] = true;
+  for (int o = 0; plan->params.outputs && o < plan->graph->outputs; o++)
+    needed[plan->tensor[plan->graph->output[o]].root - plan->tensor] = true;
+  for (int i = plan->steps - 1; i >= 0; i--) {
+    RtStep *step = &plan->step[i];
+    bool wanted = false;
+
+    if (step->skip) continue;
+    for (int k = 0; k < step->outputs; k++)
+      wanted = wanted || (step->out[k] && needed[step->out[k]->root - plan->tensor]);
+    step->skip = !wanted;
+    for (int k = 0; wanted && k < step->inputs; k++)
+      if (step->in[k]) needed[step->in[k]->root - plan->tensor] = true;
+  }
+  PetscCall(PetscFree(needed));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_bound_differentiate(RtPlan *plan)
+{
+  bool *reached; /* [values] the gradient of this root has its first part */
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(plan->graph->values, &reached));
+  reached[plan->logits->root - plan->tensor] = true;
+  for (int i = plan->steps - 1; i >= 0; i--) {
+    RtStep *step = &plan->step[i];
+
+    if (step->skip || !step->out[0]->root->differentiable || !reached[step->out[0]->root - plan->tensor]) continue;
+    for (int k = 0; k < step->inputs; k++) {
+      RtTensor *root = step->in[k] ? step->in[k]->root : NULL;
+      int id = root ? (int)(root - plan->tensor) : 0;
+
+      if (!root || !root->differentiable || root->type != RT_FLOAT) continue;
+      step->dadd[k] = reached[id];
+      step->din[k] = root->place == RT_PLACE_PARAMETER && !reached[id] ? RT_DIN_PARAMETER : 0;
+      reached[id] = true;
+    }
+    if (step->op->backward) continue;
+    PetscCall(PetscFree(reached));
+    RtFail("node '%s' (%s) cannot be trained through", node_name(plan->graph, step->node), step->op->type);
+  }
+  for (int i = 0; i < plan->graph->values; i++) {
+    /* A parameter that the logits do not depend on would keep stale numbers in its gradient. */
+    if (plan->graph->value[i].kind != RT_VALUE_PARAMETER || reached[i]) continue;
+    PetscCall(PetscFree(reached));
+    RtFail("the parameter '%s' has no influence on the model's first output", plan->graph->value[i].name);
+  }
+  PetscCall(PetscFree(reached));
+  RtCheck(plan->graph->parameters > 0 && plan->logits->root->differentiable, "the model has no parameters to train");
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,118 @@
+/* The interface between the graph and operators. An operator family is one file in src/ops with its attributes, shape
+   rule, forward and backward, and a row for each operator in src/ops/registry.c. src/ops/elementwise.c is the one to
+   copy from. */
+#ifndef RT_GRAPH_OP_H
+#define RT_GRAPH_OP_H
+
+#include <retort/plan.h>
+
+typedef enum {
+  RT_PLACE_WORK,      /* in the slab of the work, at `offset` */
+  RT_PLACE_PARAMETER, /* in the flat buffer, at element `offset` */
+  RT_PLACE_CONSTANT   /* at `constant` */
+} RtPlace;
+
+/* A value with its shape under a plan. Several tensors may share one storage: `root` is the first of them. */
+typedef struct RtTensor RtTensor;
+struct RtTensor {
+  const char *name;
+  RtType type;
+  int ndim;
+  int64_t dim[RT_MAX_DIM];
+  int64_t size; /* elements */
+  RtPlace place;
+  int64_t offset;       /* bytes in the slab, or elements in the flat buffer */
+  const void *constant; /* elements, row-major: constants, and results that could be folded */
+  void *folded;         /* constant, where the plan owns it */
+  RtTensor *root;       /* whose storage this is; itself if its own */
+  bool differentiable;  /* depends on a parameter */
+  int64_t doffset;      /* bytes in the slab: its gradient; -1 if none */
+};
+
+enum { RT_DIN_UNWANTED = -1, RT_DIN_PARAMETER = -2 /* the parameter's slice of the gradient buffer */ };
+
+/* A node bound to shapes. */
+typedef struct {
+  const RtNode *node;
+  const RtOp *op;
+  int inputs, outputs;
+  RtTensor **in, **out; /* NULL where an optional one is left out */
+  int64_t *din;         /* [inputs] where backward puts the gradient of input i: bytes in the slab, or one of RtDin */
+  bool *dadd;           /* [inputs] what backward put there is added to the gradient that is there already */
+  int64_t scratch;      /* bytes in the slab, of `scratch_size`, shared by all steps */
+  int64_t keep;         /* bytes in the slab, of `keep_size`, from forward to backward of one run */
+  size_t scratch_size, keep_size;
+  size_t packed, packed_size; /* bytes in the plan's buffer for this step's copy of its weights */
+  bool relu;                  /* the next node is Relu and is done here */
+  bool skip;                  /* done by the step before, folded, another name for its input, or not needed */
+  unsigned needs;             /* what backward reads */
+  int index;                  /* of the node */
+  int64_t batch;
+  int64_t opset;
+  bool training;
+  int threads; /* works that may run at once */
+  RtPrecision precision;
+  void *data; /* the operator's own, freed by its destroy */
+} RtStep;
+
+/* What a thread runs with. */
+struct RtWork {
+  const RtPlan *plan;
+  int slot; /* 0 … threads - 1: which of the works that may run at once */
+  char *slab;
+  const float *parameter;
+  const char *packed;
+  float *gradient; /* during backward */
+  uint64_t seed;
+  int64_t epoch;
+  const int64_t *sample;
+};
+
+enum { RT_NEEDS_INPUT = 1, RT_NEEDS_OUTPUT = 2 };
+
+struct RtOp {
+  const char *type; /* ONNX operator */
+  int inputs_min, inputs_max;
+  int64_t opset_min;  /* earliest opset with this meaning */
+  unsigned trainable; /* bit i: a float constant at input i is a parameter */
+  unsigned needs;     /* what backward reads: RT_NEEDS_INPUT, RT_NEEDS_OUTPUT */
+  bool linear;        /* a matrix product that can do the bias (as input 2) and the Relu that follow it */
+  bool host;          /* computes sizes: runs when the plan is made, through fold */
+  /* Write into `why` if the node's attributes or inputs are not supported; leave it empty if they are. May be NULL. */
+  PetscErrorCode (*check)(const RtGraph *graph, const RtNode *node, char *why, size_t length);
+  /* Set type and shape of the outputs from the inputs. May set out->root = in->root: the output is another name for
+     the input's elements. */
+  PetscErrorCode (*shape)(RtStep *step);
+  /* Compute out->folded (PetscMalloc) when the plan is made. Called if all inputs are constants, and always for host
+     operators, which see to it themselves that what they read is constant. NULL: cannot be folded. */
+  PetscErrorCode (*fold)(RtStep *step);
+  /* Make primitives; set scratch_size, keep_size, packed_size. May be NULL. */
+  PetscErrorCode (*setup)(RtStep *step);
+  /* Copy the parameters into `packed`, [packed_size]. May be NULL. */
+  PetscErrorCode (*pack)(const RtStep *step, const float *parameter, void *packed);
+  PetscErrorCode (*forward)(const RtStep *step, RtWork *work);
+  PetscErrorCode (*backward)(const RtStep *step, RtWork *work);
+  PetscErrorCode (*destroy)(RtStep *step);
+};
+
+/* Where the elements of a tensor are during a run. */
+static inline void *rt_op_data(const RtWork *work, const RtTensor *tensor)
+{
+  if (tensor->place == RT_PLACE_WORK) return work->slab + tensor->root->offset;
+  if (tensor->place == RT_PLACE_PARAMETER) return (void *)(work->parameter + tensor->root->offset);
+  return (void *)tensor->constant;
+}
+/* Gradient of an output, to read (and to change in place). */
+static inline float *rt_op_dout(const RtWork *work, const RtTensor *tensor)
+{
+  return (float *)(work->slab + tensor->root->doffset);
+}
+/* Where backward writes the gradient of input i, overwriting; NULL where it is not wanted. For a parameter this is its
+   slice of the gradient buffer. */
+static inline float *rt_op_din(const RtWork *work, const RtStep *step, int i)
+{
+  if (step->din[i] == RT_DIN_PARAMETER) return work->gradient + step->in[i]->root->offset;
+  return step->din[i] == RT_DIN_UNWANTED ? NULL : (float *)(work->slab + step->din[i]);
+}
+
+#endif

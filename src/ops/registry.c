@@ -1,0 +1,59 @@
+#include "ops/registry.h"
+
+#include "ops/families.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const RtOp *const operators[] = {
+    &rt_op_add,   &rt_op_cast,     &rt_op_concat,     &rt_op_div,     &rt_op_dropout, &rt_op_flatten,   &rt_op_gather,
+    &rt_op_gemm,  &rt_op_identity, &rt_op_logsoftmax, &rt_op_matmul,  &rt_op_mul,     &rt_op_relu,      &rt_op_reshape,
+    &rt_op_shape, &rt_op_slice,    &rt_op_softmax,    &rt_op_squeeze, &rt_op_sub,     &rt_op_unsqueeze,
+};
+
+const RtOp *rt_registry_find(const char *type)
+{
+  for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++)
+    if (!strcmp(operators[i]->type, type)) return operators[i];
+  return NULL;
+}
+
+/* Stand-ins live as long as the process: nodes of any graph may point to them. */
+typedef struct Unknown Unknown;
+struct Unknown {
+  RtOp op;
+  Unknown *next;
+  char name[];
+};
+
+static Unknown *unknown_operators;
+
+static PetscErrorCode free_unknown(void)
+{
+  PetscFunctionBegin;
+  while (unknown_operators) {
+    Unknown *next = unknown_operators->next;
+
+    PetscCall(PetscFree(unknown_operators));
+    unknown_operators = next;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_registry_unknown(const char *domain, const char *type, const RtOp **op)
+{
+  size_t length = strlen(domain) + strlen(type) + 2;
+  Unknown *u;
+  char *memory;
+
+  PetscFunctionBegin;
+  if (!unknown_operators) PetscCall(PetscRegisterFinalize(free_unknown));
+  PetscCall(PetscCalloc1(sizeof(*u) + length, &memory));
+  u = (Unknown *)(void *)memory;
+  snprintf(u->name, length, "%s%s%s", domain, domain[0] ? "." : "", type);
+  u->op.type = u->name;
+  u->next = unknown_operators;
+  unknown_operators = u;
+  *op = &u->op;
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,171 @@
+/* Arithmetic on sizes, as PyTorch exports x.view(x.size(0), -1): Shape, Gather, Concat, Slice on constants. They run
+   when the plan is made, when all sizes are known, and never at run time. */
+#include "ops/families.h"
+
+#include <string.h>
+
+static PetscErrorCode need_constants(const RtStep *step)
+{
+  PetscFunctionBegin;
+  for (int i = 0; i < step->inputs; i++)
+    RtCheck(!step->in[i] || step->in[i]->place == RT_PLACE_CONSTANT,
+            "node '%s' (%s) is supported only where its inputs are known in advance", step->node->name, step->op->type);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode allocate(RtTensor *y)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1((size_t)y->size * rt_types_size(y->type) + 1, (char **)&y->folded));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode shape_shape(RtStep *step)
+{
+  PetscFunctionBegin;
+  step->out[0]->type = RT_INT64;
+  step->out[0]->ndim = 1;
+  step->out[0]->dim[0] = step->in[0]->ndim;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode fold_shape(RtStep *step)
+{
+  PetscFunctionBegin;
+  PetscCall(allocate(step->out[0]));
+  memcpy(step->out[0]->folded, step->in[0]->dim, (size_t)step->in[0]->ndim * sizeof(int64_t));
+  PetscFunctionReturn(0);
+}
+
+/* Gather along axis 0: y = x[index]. */
+static PetscErrorCode shape_gather(RtStep *step)
+{
+  const RtTensor *x = step->in[0], *index = step->in[1];
+  RtTensor *y = step->out[0];
+
+  PetscFunctionBegin;
+  PetscCall(need_constants(step));
+  RtCheck(rt_graph_attribute_int(step->node, "axis", 0) == 0 && x->ndim >= 1 && index->type == RT_INT64 &&
+              x->ndim - 1 + index->ndim <= RT_MAX_DIM,
+          "node '%s' (Gather) is supported only along axis 0, with int64 indices", step->node->name);
+  y->type = x->type;
+  y->ndim = index->ndim + x->ndim - 1;
+  for (int i = 0; i < index->ndim; i++) y->dim[i] = index->dim[i];
+  for (int i = 1; i < x->ndim; i++) y->dim[index->ndim + i - 1] = x->dim[i];
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode fold_gather(RtStep *step)
+{
+  const RtTensor *x = step->in[0], *index = step->in[1];
+  size_t row;
+
+  PetscFunctionBegin;
+  PetscCall(allocate(step->out[0]));
+  row = x->dim[0] ? (size_t)(x->size / x->dim[0]) * rt_types_size(x->type) : 0;
+  for (int64_t i = 0; i < index->size; i++) {
+    int64_t k = ((const int64_t *)index->constant)[i];
+
+    if (k < 0) k += x->dim[0];
+    RtCheck(k >= 0 && k < x->dim[0], "node '%s' (Gather): an index is out of range", step->node->name);
+    memcpy((char *)step->out[0]->folded + (size_t)i * row, (const char *)x->constant + (size_t)k * row, row);
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode shape_concat(RtStep *step)
+{
+  RtTensor *y = step->out[0];
+
+  PetscFunctionBegin;
+  PetscCall(need_constants(step));
+  y->type = step->in[0]->type;
+  y->ndim = 1;
+  y->dim[0] = 0;
+  for (int i = 0; i < step->inputs; i++) {
+    RtCheck(step->in[i] && step->in[i]->ndim == 1 && step->in[i]->type == y->type &&
+                !__builtin_add_overflow(y->dim[0], step->in[i]->dim[0], &y->dim[0]),
+            "node '%s' (Concat) is supported only for vectors of one type", step->node->name);
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode fold_concat(RtStep *step)
+{
+  char *to;
+
+  PetscFunctionBegin;
+  PetscCall(allocate(step->out[0]));
+  to = step->out[0]->folded;
+  for (int i = 0; i < step->inputs; i++) {
+    size_t bytes = (size_t)step->in[i]->size * rt_types_size(step->in[i]->type);
+
+    memcpy(to, step->in[i]->constant, bytes);
+    to += bytes;
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Slice of a vector with step 1: starts and ends are attributes before opset 10, then inputs. */
+static PetscErrorCode slice_range(const RtStep *step, int64_t *from, int64_t *to)
+{
+  const RtAttribute *starts = rt_graph_attribute(step->node, "starts"), *ends = rt_graph_attribute(step->node, "ends");
+  const RtTensor *x = step->in[0];
+
+  PetscFunctionBegin;
+  if (starts && ends && starts->count == 1 && ends->count == 1) {
+    *from = starts->ints[0];
+    *to = ends->ints[0];
+  } else {
+    RtCheck(step->inputs >= 3 && step->in[1]->size == 1 && step->in[2]->size == 1 && step->in[1]->type == RT_INT64 &&
+                step->in[2]->type == RT_INT64,
+            "node '%s' (Slice) is supported only for one axis", step->node->name);
+    *from = *(const int64_t *)step->in[1]->constant;
+    *to = *(const int64_t *)step->in[2]->constant;
+    if (step->inputs > 4 && step->in[4])
+      RtCheck(step->in[4]->type == RT_INT64 && step->in[4]->size == 1 && *(const int64_t *)step->in[4]->constant == 1,
+              "node '%s' (Slice) is supported only with step 1", step->node->name);
+  }
+  RtCheck(x->ndim == 1, "node '%s' (Slice) is supported only for vectors", step->node->name);
+  if (*from < 0) *from += x->dim[0];
+  if (*to < 0) *to += x->dim[0];
+  *from = PetscMax(0, PetscMin(*from, x->dim[0]));
+  *to = PetscMax(*from, PetscMin(*to, x->dim[0]));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode shape_slice(RtStep *step)
+{
+  int64_t from, to;
+
+  PetscFunctionBegin;
+  PetscCall(need_constants(step));
+  PetscCall(slice_range(step, &from, &to));
+  step->out[0]->type = step->in[0]->type;
+  step->out[0]->ndim = 1;
+  step->out[0]->dim[0] = to - from;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode fold_slice(RtStep *step)
+{
+  size_t bytes = rt_types_size(step->in[0]->type);
+  int64_t from, to;
+
+  PetscFunctionBegin;
+  PetscCall(slice_range(step, &from, &to));
+  PetscCall(allocate(step->out[0]));
+  memcpy(step->out[0]->folded, (const char *)step->in[0]->constant + (size_t)from * bytes, (size_t)(to - from) * bytes);
+  PetscFunctionReturn(0);
+}
+
+#define SIZES(name, least, most, oldest, rule, folding)                                                                \
+  {                                                                                                                    \
+    .type = name, .inputs_min = least, .inputs_max = most, .opset_min = oldest, .host = true, .shape = rule,           \
+    .fold = folding                                                                                                    \
+  }
+
+const RtOp rt_op_shape = SIZES("Shape", 1, 1, 1, shape_shape, fold_shape);
+const RtOp rt_op_gather = SIZES("Gather", 2, 2, 1, shape_gather, fold_gather);
+const RtOp rt_op_concat = SIZES("Concat", 1, 64, 4, shape_concat, fold_concat);
+const RtOp rt_op_slice = SIZES("Slice", 1, 5, 1, shape_slice, fold_slice);

@@ -1,0 +1,106 @@
+#include "core/memory.h"
+#include "core/message.h"
+#include "distill/recipe.h"
+#include "run/model.h"
+#include "run/stages.h"
+#include "run/store.h"
+
+/* The loss must suit the dataset. */
+static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, RtTrainerParams *params)
+{
+  const char *name = rt_options_text(job->options, "distill", "loss");
+
+  PetscFunctionBegin;
+  params->loss = rt_loss_find(name);
+  params->loss_params.temperature = rt_options_real(job->options, "distill", "temperature");
+  params->loss_params.alpha = rt_options_real(job->options, "distill", "alpha");
+  if (info->targets && !params->loss->regression)
+    RtUsage("-distill_loss %s is for classes, but the dataset has float targets; take mse", name);
+  if (info->classes && params->loss->regression)
+    RtUsage("-distill_loss %s is for float targets, but the dataset has classes; take kl or logits", name);
+  if (!info->classes && !info->targets && params->loss_params.alpha < 1)
+    RtUsage("the dataset has neither labels nor targets: -distill_alpha must be 1");
+  PetscFunctionReturn(0);
+}
+
+/* The teacher's logits, where the loss has a soft term. */
+static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **logits, char hash[RT_HASH_TEXT])
+{
+  RtLabelstoreInfo info;
+  char dir[PETSC_MAX_PATH_LEN];
+  RtGraph *teacher = NULL;
+  int width = data->info->classes ? data->info->classes : data->info->targets;
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
+  if (!width) PetscCall(rt_recipe_width(teacher, &width));
+  PetscCall(rt_graph_destroy(&teacher));
+  PetscCall(rt_store_describe(job, data->info, hash, width, &data->augment, &info, dir));
+  PetscCall(rt_store_load(job, dir, &info, logits));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainerParams *params, const float *teacher,
+                            bool *stopped)
+{
+  RtTrainerInput input = {.samples = &data->samples,
+                          .augment = &data->augment,
+                          .sampler = &data->sampler,
+                          .teacher = teacher,
+                          .views = (int)rt_options_int(job->options, "label", "views")};
+  RtTrainerResult result;
+  RtGraph *graph = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_make(job, "student", data, &graph));
+  rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
+                   (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
+                   params->lanes, job->size, job->threads);
+  error = rt_trainer_run(job->comm, params, &input, graph, &result);
+  if (!error && !result.stopped) error = rt_model_write(job, "student", params->record, &result, graph);
+  if (!error && !result.stopped) error = rt_trainer_clean(job->comm, params);
+  PetscCall(rt_graph_destroy(&graph));
+  PetscCall(error);
+  *stopped = result.stopped;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped)
+{
+  RtTrainerParams params;
+  char hash[RT_HASH_TEXT] = "", start[RT_HASH_TEXT] = "", *record = NULL;
+  const char *model = rt_options_text(job->options, "student", "model");
+  float *teacher = NULL;
+  PetscErrorCode error;
+  bool done = false;
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_training(job, "distill", "student", &params));
+  PetscCall(choose_loss(job, data->info, &params));
+  if (params.loss_params.alpha > 0) PetscCall(load_teacher(job, data, &teacher, hash));
+  if (model[0]) PetscCall(rt_model_hash(job, model, start));
+  PetscCall(rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record));
+  params.record = record;
+  error = rt_model_done(job, "student.onnx", record, &done);
+  if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
+  if (!error && !done) error = train(job, data, &params, teacher, stopped);
+  PetscCall(PetscFree(record));
+  PetscCall(rt_memory_destroy(&teacher));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped)
+{
+  RtModelData data;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *stopped = false;
+  PetscCall(rt_model_open_data(job, "distill", &data));
+  error = distill(job, &data, stopped);
+  PetscCall(rt_model_close_data(&data));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,26 @@
+/* eval.nc: the outcome of an evaluation. */
+#ifndef RT_RUN_EVALUATION_H
+#define RT_RUN_EVALUATION_H
+
+#include "run/bias.h"
+#include "run/job.h"
+#include "run/metrics.h"
+
+#include <retort/dataset.h>
+
+typedef struct {
+  const RtJob *job;
+  const RtDatasetInfo *info; /* of the test set */
+  const RtMetrics *metrics;  /* sums over all ranks */
+  int64_t parameters[RT_MODELS];
+  char hash[RT_MODELS][RT_HASH_TEXT];
+  bool corrected; /* the student's biases */
+  RtBias bias;
+} RtEvaluation;
+
+/* Collective: rank 0 writes. */
+PetscErrorCode rt_evaluation_write(const RtEvaluation *evaluation);
+/* A few lines for people. */
+void rt_evaluation_print(const RtEvaluation *evaluation);
+
+#endif

@@ -1,0 +1,276 @@
+#include "comm/agree.h"
+#include "core/memory.h"
+#include "core/message.h"
+#include "distill/recipe.h"
+#include "run/bias.h"
+#include "run/evaluation.h"
+#include "run/model.h"
+#include "run/predictor.h"
+#include "run/stages.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 1 << 16 /* samples in memory at once */ };
+
+static const char *const role[RT_MODELS] = {"teacher", "student"};
+
+typedef struct {
+  const RtJob *job;
+  const RtDatasetInfo *info;
+  RtPredictor *predictor[RT_MODELS];
+  RtMetrics *metrics; /* [threads] */
+  RtBias *bias;       /* [threads]; NULL where nothing is corrected */
+  RtSamples samples;
+  float *logits[RT_MODELS]; /* [BLOCK, width] of this rank's micro-batches */
+  int width;
+} Evaluator;
+
+typedef struct {
+  float *logits;
+  int width;
+} Keep;
+
+static PetscErrorCode keep_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
+                                const float *logits)
+{
+  const Keep *keep = context;
+
+  PetscFunctionBegin;
+  (void)thread;
+  (void)sample;
+  memcpy(keep->logits + at * keep->width, logits, (size_t)(rows * keep->width) * sizeof(float));
+  PetscFunctionReturn(0);
+}
+
+/* After the first model has run, the second one's rows come with both at hand. */
+static PetscErrorCode count_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
+                                 const float *logits)
+{
+  Evaluator *e = context;
+
+  PetscFunctionBegin;
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t i = sample[r] - e->samples.first;
+    const float *z[RT_MODELS] = {e->logits[RT_TEACHER] ? e->logits[RT_TEACHER] + (at + r) * e->width : NULL,
+                                 e->predictor[RT_STUDENT] ? logits + r * e->width : NULL};
+    int32_t label = e->samples.label ? e->samples.label[i] : -1;
+
+    if (!e->predictor[RT_STUDENT]) z[RT_TEACHER] = logits + r * e->width;
+    if (e->metrics)
+      rt_metrics_add(&e->metrics[thread], z, label,
+                     e->samples.target ? e->samples.target + i * e->info->targets : NULL);
+    if (e->bias) rt_bias_add(&e->bias[thread], logits + r * e->width, label);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Samples sample[0 … count - 1], all inside e->samples. */
+static PetscErrorCode run_block(Evaluator *e, int64_t count, const int64_t *sample)
+{
+  RtPredictorRange range = {
+      .samples = &e->samples, .count = count, .sample = sample, .first = e->job->rank, .stride = e->job->size};
+  int last = e->predictor[RT_STUDENT] ? RT_STUDENT : RT_TEACHER;
+  Keep keep = {.logits = e->logits[RT_TEACHER], .width = e->width};
+
+  PetscFunctionBegin;
+  if (last == RT_STUDENT && e->predictor[RT_TEACHER])
+    PetscCall(rt_predictor_run(e->predictor[RT_TEACHER], &range, keep_rows, &keep));
+  PetscCall(rt_predictor_run(e->predictor[last], &range, count_rows, e));
+  PetscFunctionReturn(0);
+}
+
+/* All samples of a dataset, or those of a list that lie in each block. list: ascending, may be NULL. */
+static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_t listed, const int64_t *list)
+{
+  int64_t *sample, samples = rt_dataset_info(dataset)->samples, next = 0;
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(BLOCK, &sample));
+  for (int64_t first = 0; first < samples && !error; first += BLOCK) {
+    int64_t size = PetscMin(BLOCK, samples - first), count = 0;
+
+    for (int64_t i = 0; !list && i < size; i++) sample[count++] = first + i;
+    while (list && next < listed && list[next] < first + size) sample[count++] = list[next++];
+    if (!count) continue;
+    error = rt_samples_load(dataset, first, size, &e->samples);
+    if (!error) error = run_block(e, count, sample);
+    PetscCall(rt_samples_free(&e->samples));
+  }
+  PetscCall(PetscFree(sample));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode start_bias(Evaluator *e, const bool *named, double fixed)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(e->job->threads, &e->bias));
+  for (int t = 0; t < e->job->threads; t++) {
+    e->bias[t] = (RtBias){.width = e->width, .named = named, .fixed = fixed};
+    PetscCall(PetscCalloc1((size_t)e->width * (size_t)e->width, &e->bias[t].confusion));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Sums over threads and ranks, in `sum`; its confusion belongs to the caller. */
+static PetscErrorCode finish_bias(Evaluator *e, RtBias *sum)
+{
+  int64_t number[2];
+
+  PetscFunctionBegin;
+  *sum = e->bias[0];
+  for (int t = 1; t < e->job->threads; t++) {
+    sum->count += e->bias[t].count;
+    sum->correct += e->bias[t].correct;
+    for (int s = 0; s < RT_BIAS_STEPS; s++) sum->correct_at[s] += e->bias[t].correct_at[s];
+    for (int64_t i = 0; i < (int64_t)e->width * e->width; i++) sum->confusion[i] += e->bias[t].confusion[i];
+    PetscCall(PetscFree(e->bias[t].confusion));
+  }
+  PetscCall(PetscFree(e->bias));
+  number[0] = sum->count;
+  number[1] = sum->correct;
+  PetscCall(rt_agree_count(e->job->comm, 2, number));
+  PetscCall(rt_agree_count(e->job->comm, RT_BIAS_STEPS, sum->correct_at));
+  PetscCall(rt_agree_count(e->job->comm, (int64_t)e->width * e->width, sum->confusion));
+  sum->count = number[0];
+  sum->correct = number[1];
+  PetscFunctionReturn(0);
+}
+
+/* Choose the number on the held-out part of the training set. */
+static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *value)
+{
+  RtModelData data;
+  RtBias sum;
+  RtMetrics *metrics = e->metrics;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_open_data(e->job, "teacher", &data));
+  PetscCall(start_bias(e, named, 0));
+  e->metrics = NULL;
+  error = rt_message_agree(e->job->comm, run_dataset(e, data.dataset, data.sampler.held, data.sampler.held_out));
+  e->metrics = metrics;
+  PetscCall(rt_model_close_data(&data));
+  PetscCall(finish_bias(e, &sum));
+  PetscCall(PetscFree(sum.confusion));
+  PetscCall(error);
+  RtCheck(sum.count > 0, "-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
+  *value = rt_bias_value(rt_bias_best(&sum));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode name_classes(const Evaluator *e, bool *named, bool *any)
+{
+  int64_t list[RT_OPTIONS_LIST];
+  int count = rt_options_ints(e->job->options, "eval", "bias_classes", list);
+
+  PetscFunctionBegin;
+  *any = count > 0 && e->predictor[RT_STUDENT] && e->info->classes;
+  for (int i = 0; *any && i < count; i++) {
+    if (list[i] >= e->width)
+      RtUsage("-eval_bias_classes: there is no class %lld; there are %d", (long long)list[i], e->width);
+    named[list[i]] = true;
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *result)
+{
+  int64_t batch = rt_options_int(e->job->options, "eval", "batch");
+  bool has[RT_MODELS];
+
+  PetscFunctionBegin;
+  for (int m = 0; m < RT_MODELS; m++) {
+    PetscCall(rt_model_read_if_there(e->job, role[m], e->info, &graph[m], result->hash[m]));
+    has[m] = graph[m] != NULL;
+    if (!has[m]) continue;
+    PetscCall(rt_recipe_width(graph[m], &e->width));
+    PetscCall(rt_predictor_create(graph[m], batch, RT_PRECISION_FP32, e->job->threads, &e->predictor[m]));
+    result->parameters[m] = graph[m]->parameters;
+  }
+  RtCheck(has[0] || has[1], "%s holds neither teacher.onnx nor student.onnx: run `retort train` or `retort distill`",
+          e->job->dir);
+  RtCheck(!has[0] || !has[1] || rt_predictor_width(e->predictor[0]) == rt_predictor_width(e->predictor[1]),
+          "teacher and student give different numbers of outputs");
+  if (has[0] && has[1]) PetscCall(rt_memory_create((size_t)BLOCK * (size_t)e->width * sizeof(float), &e->logits[0]));
+  PetscCall(PetscCalloc1(e->job->threads, &e->metrics));
+  for (int t = 0; t < e->job->threads; t++)
+    PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,
+                                (int)rt_options_int(e->job->options, "eval", "bins"), has, &e->metrics[t]));
+  PetscFunctionReturn(0);
+}
+
+/* The test set under both models; with a bias to correct, also under the corrected student. */
+static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluation *result)
+{
+  const char *fit = rt_options_text(e->job->options, "eval", "bias_fit");
+  double fixed = rt_options_real(e->job->options, "eval", "bias");
+  PetscErrorCode error;
+  bool *named, any;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(e->width, &named));
+  PetscCall(name_classes(e, named, &any));
+  if (any && !strcmp(fit, "holdout")) PetscCall(fit_on_holdout(e, named, &fixed));
+  if (any) PetscCall(start_bias(e, named, fixed));
+  error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  for (int t = 1; t < e->job->threads; t++) rt_metrics_merge(&e->metrics[0], &e->metrics[t]);
+  PetscCall(rt_metrics_collect(e->job->comm, &e->metrics[0]));
+  if (any) PetscCall(finish_bias(e, &result->bias));
+  result->corrected = any;
+  if (any && !strcmp(fit, "test")) {
+    int best = rt_bias_best(&result->bias);
+
+    result->bias.fixed = rt_bias_value(best);
+    result->bias.correct = result->bias.correct_at[best];
+    PetscCall(PetscFree(result->bias.confusion)); /* it was counted without knowing the best */
+  }
+  PetscCall(PetscFree(named));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset)
+{
+  Evaluator e = {.job = job, .info = rt_dataset_info(dataset)};
+  RtGraph *graph[RT_MODELS] = {NULL, NULL};
+  RtEvaluation result = {.job = job, .info = e.info};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  error = start_models(&e, graph, &result);
+  if (!error) error = measure(&e, dataset, &result);
+  if (!error) {
+    result.metrics = &e.metrics[0];
+    error = rt_evaluation_write(&result);
+  }
+  if (!error) rt_evaluation_print(&result);
+  PetscCall(PetscFree(result.bias.confusion));
+  for (int t = 0; e.metrics && t < job->threads; t++) PetscCall(rt_metrics_destroy(&e.metrics[t]));
+  PetscCall(PetscFree(e.metrics));
+  PetscCall(rt_memory_destroy(&e.logits[0]));
+  for (int m = 0; m < RT_MODELS; m++) {
+    PetscCall(rt_predictor_destroy(&e.predictor[m]));
+    PetscCall(rt_graph_destroy(&graph[m]));
+  }
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_evaluator_run(const RtJob *job)
+{
+  const char *path;
+  RtDataset *dataset = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_job_need(job, "data_test", "the test set, from `retort import`", &path));
+  PetscCall(rt_dataset_open(job->comm, path, &dataset));
+  error = evaluate(job, dataset);
+  PetscCall(rt_dataset_close(&dataset));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,282 @@
+#include "run/model.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/message.h"
+#include "distill/recipe.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+PetscErrorCode rt_model_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment)
+{
+  RtAugmentParams params = {.shift = (int)rt_options_int(job->options, "augment", "shift"),
+                            .rotate = rt_options_real(job->options, "augment", "rotate"),
+                            .scale = rt_options_real(job->options, "augment", "scale"),
+                            .shear = rt_options_real(job->options, "augment", "shear")};
+
+  PetscFunctionBegin;
+  PetscCall(rt_augment_create(&params, job->seed, info, augment));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_open_data(const RtJob *job, const char *section, RtModelData *data)
+{
+  const char *path;
+  int64_t list[RT_OPTIONS_LIST];
+  int omit[RT_OPTIONS_LIST];
+  RtSamplerParams params = {.seed = job->seed,
+                            .holdout_seed = (uint64_t)rt_options_int(job->options, "data", "holdout_seed"),
+                            .holdout = rt_options_int(job->options, "data", "holdout"),
+                            .limit = rt_options_int(job->options, section, "samples"),
+                            .omit = omit};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  memset(data, 0, sizeof(*data));
+  params.omitted = rt_options_ints(job->options, section, "omit", list);
+  for (int i = 0; i < params.omitted; i++) omit[i] = (int)list[i];
+  PetscCall(rt_job_need(job, "data_train", "the training set, from `retort import`", &path));
+  PetscCall(rt_dataset_open(job->comm, path, &data->dataset));
+  data->info = rt_dataset_info(data->dataset);
+  error = rt_samples_load(data->dataset, 0, data->info->samples, &data->samples);
+  if (!error) error = rt_model_augment(job, data->info, &data->augment);
+  if (!error)
+    error = rt_sampler_create(&params, data->info->samples, data->info->classes, data->samples.label, &data->sampler);
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_close_data(RtModelData *data)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_sampler_destroy(&data->sampler));
+  PetscCall(rt_samples_free(&data->samples));
+  PetscCall(rt_dataset_close(&data->dataset));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_record(const RtJob *job, unsigned content, const char *dataset, const char *teacher,
+                               const char *start, char **record)
+{
+  char *options;
+  size_t length;
+
+  PetscFunctionBegin;
+  PetscCall(rt_options_record(job->options, content, &options));
+  length = strlen(options) + 3 * RT_HASH_TEXT + 48;
+  PetscCall(PetscMalloc1(length, record));
+  snprintf(*record, length, "%sdataset=%s\nteacher=%s\nstart=%s\n", options, dataset, teacher, start);
+  PetscCall(PetscFree(options));
+  PetscFunctionReturn(0);
+}
+
+/* On rank 0: 1 if the file is done, 0 if it is to be made. */
+static PetscErrorCode compare(const RtJob *job, const char *path, const char *record, int *done)
+{
+  char name[64], old_value[96], new_value[96];
+  RtGraph *graph = NULL;
+  const char *before;
+  bool differs;
+
+  PetscFunctionBegin;
+  *done = 0;
+  if (!rt_file_exists(path)) PetscFunctionReturn(0);
+  PetscCall(rt_onnx_read(path, &graph, NULL));
+  before = rt_graph_get_metadata(graph, "retort_record");
+  differs = rt_options_differ(before ? before : "", record, name, old_value, new_value);
+  PetscCall(rt_graph_destroy(&graph));
+  *done = !differs;
+  if (differs && !job->force)
+    RtFail("%s was made with %s %s, now it is %s; take another -run_dir, or make it again with -run_force", path, name,
+           old_value[0] ? old_value : "absent", new_value[0] ? new_value : "absent");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *record, bool *done)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error = 0;
+  int answer = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_job_path(job, name, path));
+  if (job->rank == 0) error = compare(job, path, record, &answer);
+  RtAgree(job->comm, error);
+  PetscCallMPI(MPI_Bcast(&answer, 1, MPI_INT, 0, job->comm));
+  *done = answer;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT])
+{
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  if (job->rank == 0) error = rt_hash_file(path, hash);
+  RtAgree(job->comm, error);
+  PetscCallMPI(MPI_Bcast(hash, RT_HASH_TEXT, MPI_CHAR, 0, job->comm));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode path_of(const RtJob *job, const char *role, char *path, bool *own)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  char name[32];
+
+  PetscFunctionBegin;
+  *own = model[0] && !strcmp(role, "teacher");
+  if (*own) {
+    RtCheck(strlen(model) < PETSC_MAX_PATH_LEN, "-%s_model: the path is too long", role);
+    PetscCall(PetscStrncpy(path, model, PETSC_MAX_PATH_LEN));
+  } else {
+    snprintf(name, sizeof(name), "%s.onnx", role);
+    PetscCall(rt_job_path(job, name, path));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                             char hash[RT_HASH_TEXT])
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+  bool own;
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_read_if_there(job, role, info, graph, hash));
+  if (*graph) PetscFunctionReturn(0);
+  error = path_of(job, role, path, &own);
+  PetscCall(error);
+  if (own) RtFail("%s: the %s cannot be read: there is no such file", path, role);
+  RtFail("%s is missing: run `retort %s` first%s", path, strcmp(role, "teacher") ? "distill" : "train",
+         strcmp(role, "teacher") ? "" : ", or name your own model with -teacher_model");
+}
+
+PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                                      char hash[RT_HASH_TEXT])
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+  int there = 0;
+  bool own;
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  PetscCall(path_of(job, role, path, &own));
+  if (job->rank == 0) there = rt_file_exists(path);
+  PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
+  if (!there) PetscFunctionReturn(0);
+  error = rt_onnx_read(path, graph, hash);
+  if (!error) error = rt_recipe_check(*graph, info, role);
+  if (error && *graph) PetscCall(rt_graph_destroy(graph));
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}
+
+/* Mean and standard deviation of all numbers in the training set, in physical units. Every rank adds in the same
+   order. */
+static void measure(const RtSamples *samples, double *mean, double *deviation)
+{
+  const RtDatasetInfo *info = samples->info;
+  int64_t count = samples->count * info->size;
+  double sum = 0, square = 0, stored_mean;
+
+  for (int64_t i = 0; i < count; i++) {
+    double x = info->type == RT_UINT8 ? ((const uint8_t *)samples->input)[i] : ((const float *)samples->input)[i];
+
+    sum += x;
+    square += x * x;
+  }
+  stored_mean = sum / (double)count;
+  *mean = stored_mean * info->scale + info->offset;
+  *deviation = sqrt(PetscMax(square / (double)count - stored_mean * stored_mean, 0)) * fabs(info->scale);
+  if (*deviation == 0) *deviation = 1;
+}
+
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, RtGraph **graph)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  int64_t hidden[RT_OPTIONS_LIST];
+  double dropout[RT_OPTIONS_LIST];
+  RtRecipe recipe = {.hidden = hidden, .dropout = dropout, .seed = job->seed};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  if (model[0]) {
+    error = rt_onnx_read(model, graph, NULL);
+    if (!error) error = rt_recipe_check(*graph, data->info, role);
+  } else {
+    recipe.layers = rt_options_ints(job->options, role, "hidden", hidden);
+    recipe.dropouts = rt_options_reals(job->options, role, "dropout", dropout);
+    if (recipe.dropouts > recipe.layers + 1)
+      RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
+    if (rt_options_bool(job->options, role, "normalize")) measure(&data->samples, &recipe.mean, &recipe.deviation);
+    if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
+    error = rt_recipe_mlp(&recipe, data->info, graph);
+  }
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_training(const RtJob *job, const char *section, const char *role, RtTrainerParams *params)
+{
+  const RtOptions *o = job->options;
+
+  PetscFunctionBegin;
+  *params = (RtTrainerParams){
+      .role = role,
+      .dir = job->dir,
+      .force = job->force,
+      .seed = job->seed,
+      .epochs = rt_options_int(o, section, "epochs"),
+      .batch = rt_options_int(o, section, "batch"),
+      .lanes = (int)rt_options_int(o, section, "lanes"),
+      .threads = job->threads,
+      .reduce = strcmp(rt_options_text(o, NULL, "reduce"), "fast") ? RT_REDUCE_TREE : RT_REDUCE_FAST,
+      .precision = strcmp(rt_options_text(o, section, "precision"), "bf16") ? RT_PRECISION_FP32 : RT_PRECISION_BF16,
+      .loss_params = {.label_smoothing = rt_options_real(o, section, "label_smoothing"), .temperature = 1},
+      .optimizer = rt_optimizer_find(rt_options_text(o, section, "optimizer")),
+      .optimizer_params = {.momentum = rt_options_real(o, section, "momentum"),
+                           .nesterov = rt_options_bool(o, section, "nesterov"),
+                           .beta1 = rt_options_real(o, section, "beta1"),
+                           .beta2 = rt_options_real(o, section, "beta2"),
+                           .epsilon = rt_options_real(o, section, "epsilon")},
+      .weight_decay = rt_options_real(o, section, "weight_decay"),
+      .max_norm = rt_options_real(o, section, "max_norm"),
+      .schedule = {.kind = rt_options_text(o, section, "schedule"),
+                   .rate = rt_options_real(o, section, "rate"),
+                   .final = rt_options_real(o, section, "final"),
+                   .factor = rt_options_real(o, section, "factor")},
+      .warmup_epochs = rt_options_real(o, section, "warmup"),
+      .every_epochs = rt_options_real(o, section, "every"),
+      .select_best = !strcmp(rt_options_text(o, section, "select"), "best"),
+      .checkpoint_epochs = rt_options_int(o, NULL, "checkpoint_epochs"),
+      .checkpoint_seconds = rt_options_real(o, NULL, "checkpoint_seconds")};
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_write(const RtJob *job, const char *role, const char *record, const RtTrainerResult *result,
+                              RtGraph *graph)
+{
+  char path[PETSC_MAX_PATH_LEN], name[32], text[32];
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof(name), "%s.onnx", role);
+  PetscCall(rt_job_path(job, name, path));
+  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
+  PetscCall(rt_graph_set_metadata(graph, "retort_role", role));
+  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  snprintf(text, sizeof(text), "%lld", (long long)result->best_epoch);
+  PetscCall(rt_graph_set_metadata(graph, "retort_epoch", text));
+  if (!isnan(result->accuracy)) {
+    snprintf(text, sizeof(text), "%.6f", result->accuracy);
+    PetscCall(rt_graph_set_metadata(graph, "retort_holdout_accuracy", text));
+  }
+  if (job->rank == 0) error = rt_onnx_write(graph, path, NULL);
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,54 @@
+/* Models as files of a run: where they are, whether they are done, what they were made from. */
+#ifndef RT_RUN_MODEL_H
+#define RT_RUN_MODEL_H
+
+#include "run/job.h"
+#include "run/trainer.h"
+
+#include <retort/onnx.h>
+
+/* Training data in memory, as trainers need it. */
+typedef struct {
+  RtDataset *dataset;
+  const RtDatasetInfo *info;
+  RtSamples samples;
+  RtAugment augment;
+  RtSampler sampler;
+} RtModelData;
+
+/* Collective. section: teacher or distill: whose samples are limited and omitted. */
+PetscErrorCode rt_model_open_data(const RtJob *job, const char *section, RtModelData *data);
+PetscErrorCode rt_model_close_data(RtModelData *data);
+PetscErrorCode rt_model_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
+
+/* The record of a model: the options that determine it, and the hashes of its inputs: dataset, teacher, and the model
+   that training starts from; empty where there is none. */
+PetscErrorCode rt_model_record(const RtJob *job, unsigned content, const char *dataset, const char *teacher,
+                               const char *start, char **record);
+
+/* Collective. Whether the file in the run directory is complete and was made from just this.
+   Errors: it was made from something else, and -run_force is not given. */
+PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *record, bool *done);
+
+/* Collective. SHA-256 of a file. */
+PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT]);
+
+/* Collective. Read a model: the file that -ROLE_model names, else ROLE.onnx of the run. Errors: it is missing (with
+   what makes it), or does not fit the dataset. */
+PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                             char hash[RT_HASH_TEXT]);
+/* Collective: the same without an error where there is none: *graph is NULL then. */
+PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                                      char hash[RT_HASH_TEXT]);
+
+/* Collective. Make the model to train: the user's own file, or by recipe. */
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, RtGraph **graph);
+
+/* Options of a section as parameters of the trainer. role: teacher or student. */
+PetscErrorCode rt_model_training(const RtJob *job, const char *section, const char *role, RtTrainerParams *params);
+
+/* Collective. Write ROLE.onnx with its record. */
+PetscErrorCode rt_model_write(const RtJob *job, const char *role, const char *record, const RtTrainerResult *result,
+                              RtGraph *graph);
+
+#endif

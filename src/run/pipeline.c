@@ -1,0 +1,51 @@
+#include "core/message.h"
+#include "run/stages.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { TRAIN, LABEL, DISTILL, EVAL, STAGES };
+
+static const char *const stage_name[STAGES] = {"train", "label", "distill", "eval"};
+
+static PetscErrorCode eval(const RtJob *job, bool *stopped)
+{
+  PetscFunctionBegin;
+  *stopped = false;
+  if (rt_options_text(job->options, "data", "test")[0])
+    PetscCall(rt_evaluator_run(job));
+  else
+    rt_message_print("eval: left out, as the job names no -data_test");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
+{
+  PetscErrorCode (*const stage[STAGES])(const RtJob *, bool *) = {rt_teach_run, rt_labeller_run, rt_distiller_run,
+                                                                  eval};
+  bool teacher = rt_options_text(job->options, "teacher", "model")[0] != 0;
+  bool hard_only = rt_options_real(job->options, "distill", "alpha") == 0;
+  double seconds[STAGES];
+
+  PetscFunctionBegin;
+  *stopped = false;
+  for (int s = 0; s < STAGES && !*stopped; s++) {
+    double start = MPI_Wtime();
+
+    seconds[s] = NAN;
+    if (s == TRAIN && (teacher || hard_only)) continue;
+    if (s == LABEL && hard_only) continue;
+    PetscCall(stage[s](job, stopped));
+    seconds[s] = MPI_Wtime() - start;
+  }
+  if (*stopped) PetscFunctionReturn(0);
+  rt_message_print("%s", "");
+  rt_message_print("stage      seconds");
+  for (int s = 0; s < STAGES; s++)
+    if (!isnan(seconds[s])) rt_message_print("%-10s %7.1f", stage_name[s], seconds[s]);
+  rt_message_print("%s", "");
+  rt_message_print("models     %s/student.onnx%s%s", job->dir, hard_only || teacher ? "" : ", ",
+                   hard_only || teacher ? "" : "teacher.onnx");
+  rt_message_print("results    %s/eval.nc, %s/student-history.nc", job->dir, job->dir);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,97 @@
+#include "run/predictor.h"
+
+#include <omp.h>
+
+struct RtPredictor {
+  RtPlan *plan;
+  int64_t batch;
+  int width, threads;
+  RtWork **work;    /* [threads] */
+  int64_t **sample; /* [threads][batch] */
+};
+
+PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
+                                   RtPredictor **predictor)
+{
+  RtPlanParams params = {.batch = batch, .threads = threads, .precision = precision};
+  int64_t dim[RT_MAX_DIM];
+  RtPredictor *p;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&p));
+  *predictor = p;
+  p->batch = batch;
+  p->threads = threads;
+  PetscCall(rt_plan_create(graph, &params, &p->plan));
+  (void)rt_plan_shape(p->plan, rt_graph_logits(graph), dim);
+  p->width = (int)dim[1];
+  PetscCall(PetscCalloc2(threads, &p->work, threads, &p->sample));
+  for (int t = 0; t < threads; t++) {
+    PetscCall(rt_work_create(p->plan, &p->work[t]));
+    PetscCall(PetscMalloc1(batch, &p->sample[t]));
+  }
+  PetscCall(rt_plan_set_parameters(p->plan, graph->parameter));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_predictor_destroy(RtPredictor **predictor)
+{
+  RtPredictor *p = *predictor;
+
+  PetscFunctionBegin;
+  if (!p) PetscFunctionReturn(0);
+  for (int t = 0; p->work && t < p->threads; t++) {
+    PetscCall(rt_work_destroy(&p->work[t]));
+    PetscCall(PetscFree(p->sample[t]));
+  }
+  PetscCall(PetscFree2(p->work, p->sample));
+  PetscCall(rt_plan_destroy(&p->plan));
+  PetscCall(PetscFree(*predictor));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_predictor_set(RtPredictor *predictor, const float *parameter)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_plan_set_parameters(predictor->plan, parameter));
+  PetscFunctionReturn(0);
+}
+
+int rt_predictor_width(const RtPredictor *predictor)
+{
+  return predictor->width;
+}
+
+static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange *range, int64_t micro,
+                              RtPredictorSink sink, void *context)
+{
+  RtWork *work = p->work[thread];
+  int64_t *sample = p->sample[thread], at = micro * p->batch, rows = PetscMin(p->batch, range->count - at);
+
+  PetscFunctionBegin;
+  for (int64_t i = 0; i < p->batch; i++) sample[i] = i < rows ? range->sample[at + i] : -1;
+  rt_samples_fill(range->samples, range->augment, p->batch, sample, range->view, rt_work_input(work, 0));
+  PetscCall(rt_plan_forward(p->plan, work));
+  PetscCall(sink(context, thread, at, rows, sample, rt_work_logits(work)));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *range, RtPredictorSink sink,
+                                void *context)
+{
+  int64_t micros = (range->count + predictor->batch - 1) / predictor->batch;
+  PetscErrorCode failed = 0;
+
+  PetscFunctionBegin;
+#pragma omp parallel for schedule(dynamic) num_threads(predictor->threads) if (predictor->threads > 1)
+  for (int64_t micro = range->first; micro < micros; micro += range->stride) {
+    PetscErrorCode error = run_one(predictor, omp_get_thread_num(), range, micro, sink, context);
+
+    if (error) {
+#pragma omp atomic write
+      failed = error;
+    }
+  }
+  PetscCall(failed);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,35 @@
+/* A model's outputs for many samples, in fixed micro-batches, so that the bits do not depend on who computes them.
+   Not collective: each rank takes the micro-batches that its caller names; the threads of a rank share them. */
+#ifndef RT_RUN_PREDICTOR_H
+#define RT_RUN_PREDICTOR_H
+
+#include "data/samples.h"
+
+#include <retort/plan.h>
+
+typedef struct RtPredictor RtPredictor;
+
+PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
+                                   RtPredictor **predictor);
+PetscErrorCode rt_predictor_destroy(RtPredictor **predictor);
+/* Take over new parameters, [graph->flat]. */
+PetscErrorCode rt_predictor_set(RtPredictor *predictor, const float *parameter);
+/* Numbers in one row of the output. */
+int rt_predictor_width(const RtPredictor *predictor);
+
+/* What to run on. Micro-batch b covers sample[b * batch …]; those with b = first, first + stride, … are run. */
+typedef struct {
+  const RtSamples *samples;
+  const RtAugment *augment;
+  int64_t view;
+  int64_t count;
+  const int64_t *sample; /* [count] */
+  int64_t first, stride;
+} RtPredictorRange;
+/* Gets the rows of one micro-batch: places at … at + rows - 1 of range->sample. Called by several threads at once. */
+typedef PetscErrorCode (*RtPredictorSink)(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
+                                          const float *logits);
+PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *range, RtPredictorSink sink,
+                                void *context);
+
+#endif

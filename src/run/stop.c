@@ -1,0 +1,42 @@
+#define _GNU_SOURCE
+#include "run/stop.h"
+
+#include "comm/agree.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t asked;
+static volatile sig_atomic_t interrupts;
+static double deadline;
+
+static void on_signal(int number)
+{
+  if (number == SIGINT && interrupts++ > 0) _exit(128 + SIGINT);
+  asked = 1;
+}
+
+void rt_stop_start(double after)
+{
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+  deadline = after > 0 ? MPI_Wtime() + after : 0;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+}
+
+bool rt_stop_asked(void)
+{
+  return asked || (deadline > 0 && MPI_Wtime() > deadline);
+}
+
+PetscErrorCode rt_stop_agree(MPI_Comm comm, int mine, int *all)
+{
+  PetscFunctionBegin;
+  if (rt_stop_asked()) mine = PetscMax(mine, 1);
+  *all = mine;
+  PetscCall(rt_agree_max(comm, 1, all));
+  PetscFunctionReturn(0);
+}

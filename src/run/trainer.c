@@ -1,0 +1,278 @@
+#include "run/trainer.h"
+
+#include "comm/agree.h"
+#include "core/memory.h"
+#include "core/message.h"
+#include "run/stop.h"
+#include "run/trainer_state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GO_ON, STOP, NOT_FINITE }; /* what a rank says after a step; the largest holds */
+
+static PetscErrorCode start_lanes(RtTrainer *t)
+{
+  const RtDatasetInfo *info = t->input->samples->info;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(t->params->threads, &t->lane));
+  for (int i = 0; i < t->params->threads; i++) {
+    RtTrainerLane *lane = &t->lane[i];
+
+    PetscCall(rt_work_create(t->plan, &lane->work));
+    PetscCall(PetscMalloc1(t->rows, &lane->sample));
+    if (info->classes) PetscCall(PetscMalloc1(t->rows, &lane->label));
+    if (info->targets) PetscCall(PetscMalloc1(t->rows * info->targets, &lane->target));
+    if (t->input->teacher) PetscCall(PetscMalloc1(t->rows * t->width, &lane->teacher));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode start(RtTrainer *t)
+{
+  const RtTrainerParams *p = t->params;
+  RtPlanParams plan = {.training = true,
+                       .threads = p->threads,
+                       .precision = p->precision,
+                       .batch = (p->batch + p->lanes - 1) / p->lanes};
+  int64_t dim[RT_MAX_DIM];
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Comm_rank(t->comm, &t->rank));
+  PetscCallMPI(MPI_Comm_size(t->comm, &t->size));
+  RtCheck(t->size <= p->lanes,
+          "%d ranks are more than the %d lanes that share a batch; use fewer ranks or set more lanes", t->size,
+          p->lanes);
+  t->rows = plan.batch;
+  t->steps = (t->input->sampler->count + p->batch - 1) / p->batch;
+  PetscCall(rt_plan_create(t->graph, &plan, &t->plan));
+  (void)rt_plan_shape(t->plan, rt_graph_logits(t->graph), dim);
+  t->width = (int)dim[1];
+  t->schedule = p->schedule;
+  t->schedule.total = p->epochs * t->steps;
+  t->schedule.warmup = (int64_t)llround(p->warmup_epochs * (double)t->steps);
+  t->schedule.every = PetscMax(1, (int64_t)llround(p->every_epochs * (double)t->steps));
+  PetscCall(rt_reduce_create(t->comm, t->graph->flat, p->lanes, p->threads, p->reduce, &t->reduce));
+  rt_reduce_own(t->reduce, &t->own_first, &t->own_count);
+  for (int m = 0; m < p->optimizer->moments; m++)
+    PetscCall(rt_memory_create((size_t)(t->own_count + 1) * sizeof(float), &t->moment[m]));
+  PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->parameter));
+  PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
+  if (t->input->sampler->held > 0) {
+    PetscCall(
+        rt_predictor_create(t->graph, PetscMin(256, t->input->sampler->held), p->precision, p->threads, &t->predictor));
+    if (p->select_best) PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->best));
+  }
+  PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));
+  t->best_accuracy = -1;
+  t->best_loss = INFINITY;
+  PetscCall(start_lanes(t));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode finish(RtTrainer *t)
+{
+  PetscFunctionBegin;
+  for (int i = 0; t->lane && i < t->params->threads; i++) {
+    PetscCall(rt_work_destroy(&t->lane[i].work));
+    PetscCall(PetscFree(t->lane[i].sample));
+    PetscCall(PetscFree(t->lane[i].label));
+    PetscCall(PetscFree(t->lane[i].target));
+    PetscCall(PetscFree(t->lane[i].teacher));
+  }
+  PetscCall(PetscFree(t->lane));
+  PetscCall(rt_reduce_destroy(&t->reduce));
+  PetscCall(rt_predictor_destroy(&t->predictor));
+  PetscCall(rt_plan_destroy(&t->plan));
+  for (int m = 0; m < 2; m++) PetscCall(rt_memory_destroy(&t->moment[m]));
+  PetscCall(rt_memory_destroy(&t->parameter));
+  PetscCall(rt_memory_destroy(&t->best));
+  PetscCall(PetscFree(t->history));
+  PetscFunctionReturn(0);
+}
+
+/* One step. The allreduce stands around the optimizer: each rank gets the sum of its own part of the gradient, updates
+   that part of the parameters, and then all get all parameters. */
+static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
+{
+  const float *gradient;
+  double before, between;
+
+  PetscFunctionBegin;
+  PetscCall(rt_plan_set_parameters(t->plan, t->parameter));
+  PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward */
+  before = MPI_Wtime();
+  PetscCall(rt_reduce_scatter(t->reduce, &gradient)); /* allreduce: sum */
+  between = MPI_Wtime();
+  rt_update_own(t, gradient); /* step */
+  t->time[RT_TIME_COMPUTE] += MPI_Wtime() - between;
+  t->time[RT_TIME_COMMUNICATION] += between - before;
+  before = MPI_Wtime();
+  PetscCall(rt_reduce_gather(t->reduce, t->parameter)); /* allreduce: spread */
+  t->time[RT_TIME_COMMUNICATION] += MPI_Wtime() - before;
+  rt_update_limit(t);
+  t->step++;
+  PetscFunctionReturn(0);
+}
+
+/* Sums of the epoch over threads and ranks, into one record of the history. */
+static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double *record)
+{
+  const RtTrainerParams *p = t->params;
+  double seconds = MPI_Wtime() - t->epoch_start, count;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < p->threads; i++) {
+    for (int s = 0; s < RT_SUMS; s++) rt_exact_merge(&t->sum[s], &t->lane[i].sum[s]);
+    for (int k = 0; k < RT_TIMES; k++) t->time[k] += t->lane[i].time[k] / p->threads;
+    memset(t->lane[i].sum, 0, sizeof(t->lane[i].sum));
+    memset(t->lane[i].time, 0, sizeof(t->lane[i].time));
+  }
+  PetscCall(rt_exact_allreduce(t->comm, RT_SUMS, t->sum));
+  PetscCall(rt_agree_sum(t->comm, RT_TIMES, t->time));
+  count = rt_exact_value(&t->sum[RT_SUM_COUNT]);
+  record[RT_HISTORY_TRAIN_LOSS] = rt_exact_value(&t->sum[RT_SUM_TOTAL]) / count;
+  record[RT_HISTORY_TRAIN_SOFT] = t->input->teacher ? rt_exact_value(&t->sum[RT_SUM_SOFT]) / count : NAN;
+  record[RT_HISTORY_TRAIN_HARD] = p->loss_params.alpha < 1 ? rt_exact_value(&t->sum[RT_SUM_HARD]) / count : NAN;
+  record[RT_HISTORY_TRAIN_ACCURACY] =
+      t->input->samples->info->classes ? rt_exact_value(&t->sum[RT_SUM_CORRECT]) / count : NAN;
+  record[RT_HISTORY_RATE] = rt_schedule_rate(&t->schedule, (epoch + 1) * t->steps - 1);
+  record[RT_HISTORY_SECONDS] = seconds;
+  record[RT_HISTORY_COMPUTE] = t->time[RT_TIME_COMPUTE] / t->size;
+  record[RT_HISTORY_COMMUNICATION] = t->time[RT_TIME_COMMUNICATION] / t->size;
+  record[RT_HISTORY_INPUT] = t->time[RT_TIME_INPUT] / t->size;
+  record[RT_HISTORY_THROUGHPUT] = (double)t->input->sampler->count / seconds;
+  memset(t->sum, 0, sizeof(t->sum));
+  memset(t->time, 0, sizeof(t->time));
+  PetscFunctionReturn(0);
+}
+
+/* One line an epoch, for people. */
+static void print_epoch(const RtTrainer *t, int64_t epoch, const double *record)
+{
+  char accuracy[64] = "", held[96] = "";
+
+  if (!isnan(record[RT_HISTORY_TRAIN_ACCURACY]))
+    snprintf(accuracy, sizeof(accuracy), "  accuracy %.4f", record[RT_HISTORY_TRAIN_ACCURACY]);
+  if (!isnan(record[RT_HISTORY_HOLDOUT_ACCURACY]))
+    snprintf(held, sizeof(held), "  held out %.4f", record[RT_HISTORY_HOLDOUT_ACCURACY]);
+  else if (!isnan(record[RT_HISTORY_HOLDOUT_LOSS]))
+    snprintf(held, sizeof(held), "  held out loss %.5g", record[RT_HISTORY_HOLDOUT_LOSS]);
+  rt_message_print("%s epoch %*lld/%lld  loss %.5f%s%s  %.3gk samples/s  %.1f s", t->params->role,
+                   t->params->epochs > 99 ? 3 : 2, (long long)epoch + 1, (long long)t->params->epochs,
+                   record[RT_HISTORY_TRAIN_LOSS], accuracy, held, record[RT_HISTORY_THROUGHPUT] / 1e3,
+                   record[RT_HISTORY_SECONDS]);
+}
+
+/* Best by accuracy, then by loss; for regression by loss. */
+static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accuracy)
+{
+  bool better = isnan(accuracy) ? loss < t->best_loss
+                                : accuracy > t->best_accuracy || (accuracy == t->best_accuracy && loss < t->best_loss);
+
+  if (!t->best || !better) return;
+  memcpy(t->best, t->parameter, (size_t)t->graph->flat * sizeof(float));
+  t->best_epoch = epoch + 1;
+  t->best_accuracy = accuracy;
+  t->best_loss = loss;
+}
+
+static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch)
+{
+  double *record = t->history + epoch * RT_HISTORY_COLUMNS;
+
+  PetscFunctionBegin;
+  PetscCall(sum_up(t, epoch, record));
+  PetscCall(rt_holdout_evaluate(t, &record[RT_HISTORY_HOLDOUT_LOSS], &record[RT_HISTORY_HOLDOUT_ACCURACY]));
+  remember_best(t, epoch, record[RT_HISTORY_HOLDOUT_LOSS], record[RT_HISTORY_HOLDOUT_ACCURACY]);
+  t->records = epoch + 1;
+  print_epoch(t, epoch, record);
+  PetscCall(rt_history_write(t));
+  if (t->params->checkpoint_epochs && (epoch + 1) % t->params->checkpoint_epochs == 0 && epoch + 1 < t->params->epochs)
+    PetscCall(rt_checkpoint_write(t));
+  PetscFunctionReturn(0);
+}
+
+/* Steps until the epoch ends or somebody asks to stop. */
+static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
+{
+  RtProgress progress;
+  char title[48];
+  int said = GO_ON;
+
+  PetscFunctionBegin;
+  snprintf(title, sizeof(title), "%s epoch %lld/%lld", t->params->role, (long long)epoch + 1,
+           (long long)t->params->epochs);
+  rt_message_progress_start(&progress, title, "samples", t->steps * t->params->batch);
+  t->epoch_start = MPI_Wtime();
+  while (t->step < (epoch + 1) * t->steps && said == GO_ON) {
+    bool finite = true;
+
+    PetscCall(train_step(t, epoch));
+    rt_message_progress_show(&progress, (t->step - epoch * t->steps) * t->params->batch);
+    for (int i = 0; i < t->params->threads; i++) finite = finite && t->lane[i].finite;
+    PetscCall(rt_stop_agree(t->comm, finite ? GO_ON : NOT_FINITE, &said));
+    if (t->params->checkpoint_seconds > 0 && t->step % 16 == 0) {
+      int due = MPI_Wtime() - t->saved > t->params->checkpoint_seconds;
+
+      PetscCallMPI(MPI_Bcast(&due, 1, MPI_INT, 0, t->comm)); /* rank 0's clock decides */
+      if (due) PetscCall(rt_checkpoint_write(t));
+    }
+  }
+  rt_message_progress_clear(&progress);
+  RtCheck(
+      said != NOT_FINITE,
+      "the loss of the %s is not finite in epoch %lld, step %lld: lower the learning rate (%g), or look at the data",
+      t->params->role, (long long)epoch + 1, (long long)(t->step - epoch * t->steps),
+      rt_schedule_rate(&t->schedule, t->step - 1));
+  *stopped = said == STOP && t->step < t->params->epochs * t->steps;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
+{
+  const RtTrainerParams *p = t->params;
+  bool found;
+
+  PetscFunctionBegin;
+  PetscCall(rt_checkpoint_read(t, &found));
+  if (found && t->step < p->epochs * t->steps)
+    rt_message_print("%s: going on after epoch %lld, step %lld of %lld", p->role, (long long)(t->step / t->steps),
+                     (long long)(t->step % t->steps), (long long)t->steps);
+  t->saved = MPI_Wtime();
+  for (int64_t epoch = t->step / t->steps; epoch < p->epochs; epoch++) {
+    PetscCall(train_epoch(t, epoch, &result->stopped));
+    if (t->step == (epoch + 1) * t->steps) PetscCall(end_epoch(t, epoch));
+    if (!result->stopped) continue;
+    PetscCall(rt_checkpoint_write(t));
+    break;
+  }
+  result->epochs = t->step / t->steps;
+  result->best_epoch = t->best_epoch ? t->best_epoch : p->epochs;
+  result->accuracy = t->best_epoch ? t->best_accuracy
+                     : t->predictor && t->records
+                         ? t->history[(t->records - 1) * RT_HISTORY_COLUMNS + RT_HISTORY_HOLDOUT_ACCURACY]
+                         : NAN;
+  if (result->stopped) PetscFunctionReturn(0);
+  PetscCall(PetscArraycpy(t->graph->parameter, t->best_epoch ? t->best : t->parameter, t->graph->flat));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtTrainerInput *input, RtGraph *graph,
+                              RtTrainerResult *result)
+{
+  RtTrainer t = {.params = params, .input = input, .graph = graph};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *result = (RtTrainerResult){0};
+  PetscCallMPI(MPI_Comm_dup(comm, &t.comm));
+  error = start(&t);
+  if (!error) error = train(&t, result);
+  PetscCall(finish(&t));
+  PetscCallMPI(MPI_Comm_free(&t.comm));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,61 @@
+/* Training of a model on hard labels, on soft labels, or on both: a teacher or a student. */
+#ifndef RT_RUN_TRAINER_H
+#define RT_RUN_TRAINER_H
+
+#include "comm/reduce.h"
+#include "data/sampler.h"
+#include "data/samples.h"
+#include "distill/loss.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+#include <retort/plan.h>
+
+typedef struct {
+  const char *role;   /* teacher or student: names the files */
+  const char *dir;    /* run directory */
+  const char *record; /* options that determine the result, and inputs: a checkpoint of others is refused */
+  bool force;         /* ignore such a checkpoint instead */
+  uint64_t seed;
+  int64_t epochs, batch;
+  int lanes, threads;
+  RtReduceKind reduce;
+  RtPrecision precision;
+  const RtLoss *loss;
+  RtLossParams loss_params;
+  const RtOptimizer *optimizer;
+  RtOptimizerParams optimizer_params;
+  double weight_decay, max_norm;
+  RtSchedule schedule; /* kind, rate, final, factor; the trainer sets what counts in steps */
+  double warmup_epochs, every_epochs;
+  bool select_best;
+  int64_t checkpoint_epochs;
+  double checkpoint_seconds;
+} RtTrainerParams;
+
+typedef struct {
+  const RtSamples *samples; /* the whole training set */
+  const RtAugment *augment;
+  const RtSampler *sampler;
+  const float *teacher; /* [samples, views, width] raw logits; NULL where the loss needs none */
+  int views;            /* epoch e sees view e mod views; 0: each epoch a new view, from 1 on */
+} RtTrainerInput;
+
+/* What a training run ended with. */
+typedef struct {
+  bool stopped;       /* on request; a checkpoint was written */
+  int64_t epochs;     /* done */
+  int64_t best_epoch; /* whose parameters the graph holds now, from 1 */
+  double accuracy;    /* of that epoch on the held-out part; NaN without one or for regression */
+} RtTrainerResult;
+
+/* Collective. Trains graph->parameter in place; goes on from a checkpoint where there is one, and writes
+   ROLE-history.nc and checkpoint/ROLE.nc.
+   Errors: a loss that is not finite, a checkpoint of another job, files that cannot be written. */
+PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtTrainerInput *input, RtGraph *graph,
+                              RtTrainerResult *result);
+
+/* Collective. Remove the checkpoint of a run whose model has been written. */
+PetscErrorCode rt_trainer_clean(MPI_Comm comm, const RtTrainerParams *params);
+
+#endif

@@ -1,0 +1,90 @@
+/* The inside of a trainer, shared by the loop, the update, the held-out evaluation, and the checkpoint. */
+#ifndef RT_RUN_TRAINER_STATE_H
+#define RT_RUN_TRAINER_STATE_H
+
+#include "comm/exact.h"
+#include "run/predictor.h"
+#include "run/trainer.h"
+
+/* Sums over samples. */
+enum { RT_SUM_TOTAL, RT_SUM_SOFT, RT_SUM_HARD, RT_SUM_CORRECT, RT_SUM_COUNT, RT_SUMS };
+
+/* One epoch of the history. */
+enum {
+  RT_HISTORY_TRAIN_LOSS,
+  RT_HISTORY_TRAIN_SOFT,
+  RT_HISTORY_TRAIN_HARD,
+  RT_HISTORY_TRAIN_ACCURACY,
+  RT_HISTORY_HOLDOUT_LOSS,
+  RT_HISTORY_HOLDOUT_ACCURACY,
+  RT_HISTORY_RATE,
+  RT_HISTORY_SECONDS,
+  RT_HISTORY_COMPUTE,
+  RT_HISTORY_COMMUNICATION,
+  RT_HISTORY_INPUT,
+  RT_HISTORY_THROUGHPUT,
+  RT_HISTORY_COLUMNS
+};
+
+enum { RT_TIME_COMPUTE, RT_TIME_COMMUNICATION, RT_TIME_INPUT, RT_TIMES };
+
+/* What one thread trains with. */
+typedef struct {
+  RtWork *work;
+  int64_t *sample; /* [rows of a lane] */
+  int32_t *label;
+  float *target, *teacher;
+  RtExact sum[RT_SUMS];
+  bool finite;
+  double time[RT_TIMES];
+} RtTrainerLane;
+
+typedef struct {
+  MPI_Comm comm;
+  int rank, size;
+  const RtTrainerParams *params;
+  const RtTrainerInput *input;
+  RtGraph *graph;
+  RtSchedule schedule; /* in steps */
+  int width;           /* of the output */
+  int64_t rows;        /* samples of a lane */
+  int64_t steps;       /* in an epoch */
+  RtPlan *plan;
+  RtReduce *reduce;
+  RtTrainerLane *lane;    /* [threads] */
+  RtPredictor *predictor; /* of the held-out part; NULL without one */
+  /* The state that a checkpoint holds. */
+  int64_t step;     /* done, from the start of the run */
+  float *parameter; /* [flat] the same on all ranks */
+  int64_t own_first, own_count;
+  float *moment[2]; /* [own_count] */
+  float *best;      /* [flat] parameters of the best epoch; NULL where the last is kept */
+  int64_t best_epoch;
+  double best_accuracy, best_loss;
+  RtExact sum[RT_SUMS]; /* of the steps of this epoch that are done, on rank 0 after going on from a checkpoint */
+  int64_t records;
+  double *history; /* [epochs][RT_HISTORY_COLUMNS] on rank 0 */
+  double time[RT_TIMES];
+  double epoch_start, saved; /* seconds */
+} RtTrainer;
+
+/* Run the lanes of this rank: each thread loads, runs forward, the loss, backward, and pushes the lane's gradient. */
+PetscErrorCode rt_lane_run(RtTrainer *t, int64_t epoch, int64_t step);
+/* View of a sample that an epoch sees. */
+int64_t rt_lane_view(const RtTrainerInput *input, int64_t epoch);
+
+/* One optimizer step on the own part of the parameters. gradient: [own_count]. */
+void rt_update_own(RtTrainer *t, const float *gradient);
+/* Limit the norms of weights that enter hidden units, in all parameters. */
+void rt_update_limit(RtTrainer *t);
+
+/* Collective. Loss and accuracy of the held-out part under the current parameters; NaN without one. */
+PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy);
+
+/* Collective. Write the history of `records` epochs. */
+PetscErrorCode rt_history_write(RtTrainer *t);
+
+/* Collective. Write and read the checkpoint; found: false where there is none. */
+PetscErrorCode rt_checkpoint_write(RtTrainer *t);
+PetscErrorCode rt_checkpoint_read(RtTrainer *t, bool *found);
+#endif

@@ -1,0 +1,45 @@
+/* The optimizer step on the part of the parameters that a rank owns. */
+#include "graph/op.h"
+#include "run/trainer_state.h"
+
+#include <string.h>
+
+void rt_update_own(RtTrainer *t, const float *gradient)
+{
+  const RtGraph *graph = t->graph;
+  double rate = rt_schedule_rate(&t->schedule, t->step);
+
+#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)
+  for (int i = 0; i < graph->values; i++) {
+    const RtValue *value = &graph->value[i];
+    int64_t first = PetscMax(value->offset, t->own_first);
+    int64_t end = PetscMin(value->offset + value->size, t->own_first + t->own_count);
+    RtUpdate update = {.rate = rate, .gradient_scale = 1, .step = t->step + 1};
+
+    if (value->kind != RT_VALUE_PARAMETER || first >= end) continue;
+    update.count = end - first;
+    update.weight_decay = value->ndim > 1 ? t->params->weight_decay : 0;
+    update.parameter = t->parameter + first;
+    update.gradient = gradient + (first - t->own_first);
+    for (int m = 0; m < t->params->optimizer->moments; m++) update.moment[m] = t->moment[m] + (first - t->own_first);
+    t->params->optimizer->update(&t->params->optimizer_params, &update);
+  }
+}
+
+void rt_update_limit(RtTrainer *t)
+{
+  const RtGraph *graph = t->graph;
+  int logits = rt_graph_logits(graph);
+
+  if (t->params->max_norm <= 0) return;
+#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)
+  for (int i = 0; i < graph->nodes; i++) {
+    const RtNode *node = &graph->node[i];
+    const RtValue *weight = node->inputs > 1 ? &graph->value[node->input[1]] : NULL;
+
+    if (!node->op->linear || node->output[0] == logits || weight->kind != RT_VALUE_PARAMETER || weight->ndim != 2)
+      continue;
+    rt_optimizer_max_norm(t->parameter + weight->offset, weight->dim[0], weight->dim[1],
+                          rt_graph_attribute_int(node, "transB", 0) != 0, t->params->max_norm);
+  }
+}
