@@ -96,6 +96,9 @@ PetscErrorCode rt_graph_finish(RtGraph *graph);
    ends in Softmax or LogSoftmax. */
 int rt_graph_logits(const RtGraph *graph);
 
+/* What to call a node in messages: its name, or that of its first result. */
+const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);
+
 /* Id of the value with this name, -1 if there is none. */
 int rt_graph_find(const RtGraph *graph, const char *name);
 

@@ -1,6 +1,7 @@
 #include "comm/reduce.h"
 
 #include "comm/lanes.h"
+#include "comm/shared.h"
 #include "core/memory.h"
 #include "core/simd.h"
 
@@ -16,8 +17,8 @@ enum {
 typedef struct {
   int first, count; /* lanes */
   RtLaneForest forest;
-  int spares;
-  float **spare; /* buffers that are free */
+  int most, spares; /* buffers: all, and those that are free */
+  float **spare;
 } Worker;
 
 struct RtReduce {
@@ -27,13 +28,26 @@ struct RtReduce {
   int rank, size, lanes, threads;
   int64_t n;
   int buffers, requests;
-  float **buffer;                 /* [buffers] all of them */
-  Worker *worker;                 /* [threads] */
+  float **buffer; /* [buffers] all of them */
+  Worker *worker; /* [threads] */
+  float *parameter;
+  bool shared;                    /* buffers and parameters lie in `memory` */
+  RtShared memory;                /* a rank's part: its board, on rank 0 the parameters, its buffers */
   float *inbox;                   /* what other ranks send for the own part */
   RtLaneForest *remote;           /* [size] shape of what each rank sends */
   int *block_count, *block_first; /* [size] parts, in blocks */
   MPI_Request *request;
+  RtLaneNode *node; /* [lanes] what is summed in a step */
 };
+
+/* What a rank tells the others of its node: the nodes that its threads are left with. */
+typedef struct {
+  int count;
+  struct {
+    int level, index;
+    int64_t offset; /* bytes from the start of the rank's part to the node's data */
+  } node[];         /* at most one a lane */
+} Board;
 
 RT_SIMD
 static void add(float *restrict left, const float *restrict right, int64_t length)
@@ -51,32 +65,76 @@ static int64_t own_count(const RtReduce *r, int rank)
   return (int64_t)r->block_count[rank] * BLOCK;
 }
 
-static PetscErrorCode make_workers(RtReduce *r)
+/* Bytes of the parts of shared memory. */
+static size_t board_bytes(const RtReduce *r)
 {
-  int first, count, used = 0;
+  const Board *board = NULL;
+
+  return rt_memory_align(sizeof(*board) + (size_t)r->lanes * sizeof(board->node[0]));
+}
+
+static size_t buffer_bytes(const RtReduce *r)
+{
+  return (size_t)r->n * sizeof(float); /* a multiple of a cache line, as n is one of 16 */
+}
+
+/* Lanes of the threads, and how many buffers they need. */
+static PetscErrorCode share_lanes(RtReduce *r)
+{
+  int first, count;
 
   PetscFunctionBegin;
   rt_lanes_share(r->lanes, r->rank, r->size, &first, &count);
   PetscCall(PetscCalloc1(r->threads, &r->worker));
   for (int t = 0; t < r->threads; t++) {
-    rt_lanes_share(count, t, r->threads, &r->worker[t].first, &r->worker[t].count);
-    r->worker[t].first += first;
-    r->buffers += rt_lanes_buffers(r->lanes, r->worker[t].first, r->worker[t].count);
-  }
-  PetscCall(PetscCalloc1(r->buffers, &r->buffer));
-  for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_create((size_t)r->n * sizeof(float), &r->buffer[b]));
-  for (int t = 0; t < r->threads; t++) {
     Worker *w = &r->worker[t];
-    int most = rt_lanes_buffers(r->lanes, w->first, w->count);
 
-    PetscCall(PetscMalloc1(most + 1, &w->spare));
+    rt_lanes_share(count, t, r->threads, &w->first, &w->count);
+    w->first += first;
     w->forest.lanes = r->lanes;
-    for (int b = 0; b < most; b++) w->spare[w->spares++] = r->buffer[used++];
+    w->most = rt_lanes_buffers(r->lanes, w->first, w->count);
+    PetscCall(PetscMalloc1(w->most + 1, &w->spare));
+    r->buffers += w->most;
   }
+  PetscCall(PetscCalloc1(r->buffers + 1, &r->buffer));
   PetscFunctionReturn(0);
 }
 
-/* Who owns what, and what each rank will send. */
+/* Give every thread its buffers back. */
+static void release(RtReduce *r)
+{
+  int used = 0;
+
+  for (int t = 0; t < r->threads; t++) {
+    Worker *w = &r->worker[t];
+
+    w->forest.count = 0;
+    w->spares = 0;
+    for (int b = 0; b < w->most; b++) w->spare[w->spares++] = r->buffer[used++];
+  }
+}
+
+/* Buffers and parameters, in shared memory where that can be had. */
+static PetscErrorCode make_memory(RtReduce *r)
+{
+  size_t board = board_bytes(r), bytes = buffer_bytes(r), part = board;
+
+  PetscFunctionBegin;
+  part += ((size_t)r->buffers + (r->rank == 0)) * bytes;
+  if (r->kind == RT_REDUCE_TREE && r->size > 1) PetscCall(rt_shared_create(r->comm, part, &r->memory, &r->shared));
+  if (r->shared) {
+    r->parameter = (float *)(void *)(r->memory.base[0] + board);
+    for (int b = 0; b < r->buffers; b++)
+      r->buffer[b] = (float *)(void *)(r->memory.base[r->rank] + board + ((size_t)b + (r->rank == 0)) * bytes);
+  } else {
+    PetscCall(rt_memory_create(bytes, &r->parameter));
+    for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_create(bytes, &r->buffer[b]));
+  }
+  release(r);
+  PetscFunctionReturn(0);
+}
+
+/* Who owns what, and what each rank would send. */
 static PetscErrorCode make_parts(RtReduce *r)
 {
   int64_t blocks = r->n / BLOCK, inbox = 0;
@@ -97,7 +155,9 @@ static PetscErrorCode make_parts(RtReduce *r)
   inbox = (int64_t)r->requests * own_count(r, r->rank);
   r->requests += r->remote[r->rank].count * (r->size - 1);
   PetscCall(PetscMalloc1(r->requests + 1, &r->request));
-  if (r->kind == RT_REDUCE_TREE && inbox) PetscCall(rt_memory_create((size_t)inbox * sizeof(float), &r->inbox));
+  PetscCall(PetscMalloc1(r->lanes, &r->node));
+  if (r->kind == RT_REDUCE_TREE && !r->shared && inbox)
+    PetscCall(rt_memory_create((size_t)inbox * sizeof(float), &r->inbox));
   PetscFunctionReturn(0);
 }
 
@@ -118,8 +178,9 @@ PetscErrorCode rt_reduce_create(MPI_Comm comm, int64_t n, int lanes, int threads
   PetscCallMPI(MPI_Comm_size(r->comm, &r->size));
   PetscCallMPI(MPI_Type_contiguous(BLOCK, MPI_FLOAT, &r->block));
   PetscCallMPI(MPI_Type_commit(&r->block));
+  PetscCall(share_lanes(r));
+  PetscCall(make_memory(r));
   PetscCall(make_parts(r));
-  PetscCall(make_workers(r));
   PetscFunctionReturn(0);
 }
 
@@ -129,18 +190,29 @@ PetscErrorCode rt_reduce_destroy(RtReduce **reduce)
 
   PetscFunctionBegin;
   if (!r) PetscFunctionReturn(0);
-  for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_destroy(&r->buffer[b]));
+  if (!r->shared) {
+    PetscCall(rt_memory_destroy(&r->parameter));
+    for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_destroy(&r->buffer[b]));
+  }
+  PetscCall(rt_shared_destroy(&r->memory));
   for (int t = 0; t < r->threads; t++) PetscCall(PetscFree(r->worker[t].spare));
   PetscCall(PetscFree(r->buffer));
   PetscCall(PetscFree(r->worker));
   PetscCall(PetscFree2(r->block_count, r->block_first));
   PetscCall(PetscFree(r->remote));
   PetscCall(PetscFree(r->request));
+  PetscCall(PetscFree(r->node));
   PetscCall(rt_memory_destroy(&r->inbox));
   PetscCallMPI(MPI_Type_free(&r->block));
   PetscCallMPI(MPI_Comm_free(&r->comm));
   PetscCall(PetscFree(*reduce));
   PetscFunctionReturn(0);
+}
+
+float *rt_reduce_parameter(RtReduce *reduce, bool *shared)
+{
+  *shared = reduce->shared;
+  return reduce->parameter;
 }
 
 void rt_reduce_lanes(const RtReduce *reduce, int thread, int *first, int *count)
@@ -170,47 +242,70 @@ void rt_reduce_own(const RtReduce *reduce, int64_t *first, int64_t *count)
   *count = reduce->kind == RT_REDUCE_FAST ? reduce->n : own_count(reduce, reduce->rank);
 }
 
-/* One forest for the rank out of those of its threads. The threads share the elements. The data of a node that was
-   added to another is still its buffer; all buffers are spare again at the end of the step. */
-static void join_threads(RtReduce *r, RtLaneForest *forest)
+/* Sum nodes, which stand in the order of their lanes, as far as the tree allows: elements [first, first + count) of
+   each. The threads share the elements. */
+static void sum_nodes(RtReduce *r, int nodes, const RtLaneNode *node, int64_t first, int64_t count,
+                      RtLaneForest *forest)
 {
-  int64_t blocks = r->n / BLOCK;
+  int64_t blocks = count / BLOCK;
 
-  *forest = r->worker[0].forest;
-  if (r->threads == 1) return;
-#pragma omp parallel num_threads(r->threads)
+#pragma omp parallel num_threads(r->threads) if (r->threads > 1)
   {
     RtLaneForest mine = {.lanes = r->lanes};
     int thread = omp_get_thread_num(), team = omp_get_num_threads();
     int64_t from = blocks * thread / team * BLOCK, to = blocks * (thread + 1) / team * BLOCK;
 
-    for (int t = 0; t < r->threads; t++)
-      for (int i = 0; i < r->worker[t].forest.count; i++) {
-        RtLaneNode node = r->worker[t].forest.node[i];
+    for (int i = 0; i < nodes; i++) {
+      RtLaneNode part = node[i];
 
-        node.data += from;
-        rt_lanes_push(&mine, node, to - from, add, NULL, NULL);
-      }
+      part.data += first + from;
+      rt_lanes_push(&mine, part, to - from, add, NULL, NULL);
+    }
     if (thread == 0) *forest = mine;
   }
 }
 
-static void release(RtReduce *r)
+/* The nodes of all threads of this rank, in order. */
+static int list_nodes(const RtReduce *r, RtLaneNode *node)
 {
-  int used = 0;
+  int count = 0;
 
-  for (int t = 0; t < r->threads; t++) {
-    Worker *w = &r->worker[t];
-    int most = rt_lanes_buffers(r->lanes, w->first, w->count);
+  for (int t = 0; t < r->threads; t++)
+    for (int i = 0; i < r->worker[t].forest.count; i++) node[count++] = r->worker[t].forest.node[i];
+  return count;
+}
 
-    w->forest.count = 0;
-    w->spares = 0;
-    for (int b = 0; b < most; b++) w->spare[w->spares++] = r->buffer[used++];
+/* On one node: read the other ranks' buffers where they lie. Each rank touches only its own part of them, so the sum
+   may stay in the leftmost. */
+static PetscErrorCode sum_shared(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
+{
+  Board *board = (Board *)(void *)r->memory.base[r->rank];
+  RtLaneForest forest;
+  int all = 0;
+
+  PetscFunctionBegin;
+  board->count = nodes;
+  for (int i = 0; i < nodes; i++) {
+    board->node[i].level = node[i].level;
+    board->node[i].index = node[i].index;
+    board->node[i].offset = (char *)node[i].data - r->memory.base[r->rank];
   }
+  PetscCall(rt_shared_barrier(&r->memory));
+  for (int p = 0; p < r->size; p++) {
+    const Board *theirs = (const Board *)(const void *)r->memory.base[p];
+
+    for (int i = 0; i < theirs->count; i++)
+      node[all++] = (RtLaneNode){.level = theirs->node[i].level,
+                                 .index = theirs->node[i].index,
+                                 .data = (float *)(void *)(r->memory.base[p] + theirs->node[i].offset)};
+  }
+  sum_nodes(r, all, node, own_first(r, r->rank), own_count(r, r->rank), &forest);
+  *sum = forest.node[0].data;
+  PetscFunctionReturn(0);
 }
 
 /* Send each rank its part of the own nodes; receive the own part of everybody's. */
-static PetscErrorCode exchange(RtReduce *r, RtLaneForest *forest)
+static PetscErrorCode exchange(RtReduce *r, const RtLaneForest *forest)
 {
   int64_t count = own_count(r, r->rank);
   float *place = r->inbox;
@@ -235,32 +330,35 @@ static PetscErrorCode exchange(RtReduce *r, RtLaneForest *forest)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode scatter_tree(RtReduce *r, RtLaneForest *forest, const float **sum)
+/* By messages: sum what this rank has first, so that less is sent. */
+static PetscErrorCode sum_by_messages(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
 {
-  RtLaneForest all = {.lanes = r->lanes};
+  RtLaneForest forest;
+  int all = 0;
 
   PetscFunctionBegin;
-  if (r->size > 1) PetscCall(exchange(r, forest));
+  sum_nodes(r, nodes, node, 0, r->n, &forest);
+  if (r->size > 1) PetscCall(exchange(r, &forest));
   for (int p = 0; p < r->size; p++) {
-    const RtLaneForest *from = p == r->rank ? forest : &r->remote[p];
+    const RtLaneForest *from = p == r->rank ? &forest : &r->remote[p];
 
     for (int i = 0; i < from->count; i++) {
-      RtLaneNode node = from->node[i];
-
-      if (p == r->rank) node.data += own_first(r, r->rank);
-      rt_lanes_push(&all, node, own_count(r, r->rank), add, NULL, NULL);
+      node[all] = from->node[i];
+      if (p == r->rank) node[all].data += own_first(r, r->rank);
+      all++;
     }
   }
-  *sum = all.node[0].data;
+  sum_nodes(r, all, node, 0, own_count(r, r->rank), &forest);
+  *sum = forest.node[0].data;
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode sum_fast(RtReduce *r, RtLaneForest *forest, const float **sum)
+static PetscErrorCode sum_fast(RtReduce *r, int nodes, const RtLaneNode *node, const float **sum)
 {
-  float *data = forest->node[0].data;
+  float *data = node[0].data;
 
   PetscFunctionBegin;
-  for (int i = 1; i < forest->count; i++) add(data, forest->node[i].data, r->n);
+  for (int i = 1; i < nodes; i++) add(data, node[i].data, r->n);
   for (int64_t at = 0; r->size > 1 && at < r->n; at += PIECE) {
     MPI_Request request;
 
@@ -274,30 +372,28 @@ static PetscErrorCode sum_fast(RtReduce *r, RtLaneForest *forest, const float **
 
 PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum)
 {
-  RtLaneForest forest;
+  int nodes;
 
   PetscFunctionBegin;
-  join_threads(reduce, &forest);
+  nodes = list_nodes(reduce, reduce->node);
   if (reduce->kind == RT_REDUCE_FAST)
-    PetscCall(sum_fast(reduce, &forest, sum));
+    PetscCall(sum_fast(reduce, nodes, reduce->node, sum));
+  else if (reduce->shared)
+    PetscCall(sum_shared(reduce, nodes, reduce->node, sum));
   else
-    PetscCall(scatter_tree(reduce, &forest, sum));
+    PetscCall(sum_by_messages(reduce, nodes, reduce->node, sum));
   release(reduce);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_reduce_gather(RtReduce *reduce, float *parameter)
+PetscErrorCode rt_reduce_gather(RtReduce *reduce)
 {
   PetscFunctionBegin;
   if (reduce->kind == RT_REDUCE_FAST || reduce->size == 1) PetscFunctionReturn(0);
-  PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, parameter, reduce->block_count, reduce->block_first,
-                              reduce->block, reduce->comm));
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_reduce_collect(MPI_Comm comm, int count, double *value)
-{
-  PetscFunctionBegin;
-  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, value, count, MPI_DOUBLE, MPI_SUM, comm));
+  if (reduce->shared)
+    PetscCall(rt_shared_barrier(&reduce->memory));
+  else
+    PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter, reduce->block_count,
+                                reduce->block_first, reduce->block, reduce->comm));
   PetscFunctionReturn(0);
 }

@@ -4,6 +4,9 @@
    sum of its own part of the buffer; the caller updates that part of the parameters; rt_reduce_gather gives every rank
    all of them. Together that is an allreduce with the optimizer step in its middle, where it costs least.
 
+   Where all ranks are on one node, buffers and parameters lie in memory that they share: nothing is sent, and the
+   parameters are there only once.
+
    RT_REDUCE_TREE adds in one fixed binary tree: the same bits on any number of ranks and threads. RT_REDUCE_FAST is a
    plain MPI_Iallreduce: every rank owns all, and the bits depend on the number of ranks. */
 #ifndef RT_COMM_REDUCE_H
@@ -15,11 +18,15 @@ typedef enum { RT_REDUCE_TREE, RT_REDUCE_FAST } RtReduceKind;
 
 typedef struct RtReduce RtReduce;
 
-/* Collective. n: length of the buffers, a multiple of 16. threads: of this rank. parameter: [n], what rt_reduce_gather
-   completes. Errors: more ranks than lanes. */
+/* Collective. n: length of the buffers, a multiple of 16. lanes: at least the number of ranks. threads: of this rank;
+   ranks may have different numbers. */
 PetscErrorCode rt_reduce_create(MPI_Comm comm, int64_t n, int lanes, int threads, RtReduceKind kind, RtReduce **reduce);
 /* Collective. */
 PetscErrorCode rt_reduce_destroy(RtReduce **reduce);
+
+/* The parameters, [n], zero at first. shared: true where all ranks have the same memory; what one writes must then be
+   what all would write, or be followed by rt_reduce_gather. */
+float *rt_reduce_parameter(RtReduce *reduce, bool *shared);
 
 /* Lanes of one thread of this rank. */
 void rt_reduce_lanes(const RtReduce *reduce, int thread, int *first, int *count);
@@ -32,10 +39,7 @@ void rt_reduce_push(RtReduce *reduce, int thread, int lane);
 void rt_reduce_own(const RtReduce *reduce, int64_t *first, int64_t *count);
 /* Collective, outside of threads. All lanes were pushed. sum: [own count], valid until the next push. */
 PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum);
-/* Collective, outside of threads. parameter: [n]; each rank has its own part right, afterwards all have all. */
-PetscErrorCode rt_reduce_gather(RtReduce *reduce, float *parameter);
-
-/* Collective. Each element is nonzero on one rank at the most; all ranks get all elements, exactly. */
-PetscErrorCode rt_reduce_collect(MPI_Comm comm, int count, double *value);
+/* Collective, outside of threads. Each rank has its own part of the parameters right; afterwards all have all. */
+PetscErrorCode rt_reduce_gather(RtReduce *reduce);
 
 #endif

@@ -1,6 +1,5 @@
 #include "core/options.h"
 
-#include "core/file.h"
 #include "core/message.h"
 
 #include <ctype.h>
@@ -9,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { TEXT = 1024 /* longest value */ };
 
@@ -130,13 +131,15 @@ static PetscErrorCode check_words(const RtOption *table, int count, int argc, ch
 static PetscErrorCode read_job(MPI_Comm comm, const char *job)
 {
   PetscErrorCode error = 0;
-  int rank, missing = 0;
+  int rank, missing = 0; /* reason why it cannot be read */
+  struct stat status;
   const char *reason = NULL;
   char *specific = NULL;
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  if (rank == 0 && !rt_file_exists(job)) missing = errno;
+  if (rank == 0 && (stat(job, &status) || access(job, R_OK))) missing = errno;
+  if (rank == 0 && !missing && S_ISDIR(status.st_mode)) missing = EISDIR;
   PetscCallMPI(MPI_Bcast(&missing, 1, MPI_INT, 0, comm));
   RtCheck(!missing, "%s: the job file cannot be read: %s", job, strerror(missing));
   PetscCall(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
@@ -177,8 +180,13 @@ static PetscErrorCode parse_number(const RtOption *option, const char *text, dou
   while (isspace((unsigned char)*end)) end++;
   if (end == text || *end || !isfinite(*number) || (whole && *number != trunc(*number)))
     RtUsage("-%s: '%s' is not a %snumber", option->name, text, whole ? "whole " : "");
-  if (*number < option->least || *number > option->most)
-    RtUsage("-%s: %s is out of bounds; it goes from %g to %g", option->name, text, option->least, option->most);
+  if (*number < option->least || *number > option->most) {
+    char bounds[64]; /* PETSc's own %g would write 1 as "1." */
+
+    snprintf(bounds, sizeof(bounds), option->most >= 9e15 ? "must be at least %g" : "goes from %g to %g", option->least,
+             option->most);
+    RtUsage("-%s: %s is out of bounds; it %s", option->name, text, bounds);
+  }
   PetscFunctionReturn(0);
 }
 
@@ -189,7 +197,7 @@ static PetscErrorCode parse_list(const RtOption *option, const char *text, Value
   PetscFunctionBegin;
   snprintf(copy, sizeof(copy), "%s", text);
   value->count = 0;
-  for (word = copy; word && *word; word = next) {
+  for (word = copy[0] ? copy : NULL; word; word = next) {
     next = strchr(word, ',');
     if (next) *next++ = 0;
     if (value->count == RT_OPTIONS_LIST) RtUsage("-%s: more than %d numbers", option->name, RT_OPTIONS_LIST);
@@ -243,6 +251,8 @@ static PetscErrorCode parse(const RtOption *option, Value *value)
   PetscFunctionBegin;
   snprintf(name, sizeof(name), "-%s", option->name);
   PetscCall(PetscOptionsGetString(NULL, NULL, name, text, sizeof(text), &given));
+  if (strlen(text) >= sizeof(text) - 1)
+    RtUsage("-%s: the value is too long; %d characters are allowed", option->name, TEXT - 2);
   value->given = given;
   if (!given) snprintf(text, sizeof(text), "%s", option->initial);
   value->count = 1;

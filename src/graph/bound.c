@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *node_name(const RtGraph *graph, const RtNode *node)
-{
-  return node->name[0] ? node->name : graph->value[node->output[0]].name;
-}
-
 /* Number of elements; false where it overflows or a dimension is not known. */
 static bool count_elements(RtTensor *tensor)
 {
@@ -51,6 +46,7 @@ static PetscErrorCode start_step(RtPlan *plan, int index)
   PetscFunctionBegin;
   *step = (RtStep){.node = node,
                    .op = node->op,
+                   .name = rt_graph_node_name(plan->graph, node),
                    .inputs = node->inputs,
                    .outputs = node->outputs,
                    .needs = node->op->needs,
@@ -72,9 +68,8 @@ static PetscErrorCode start_step(RtPlan *plan, int index)
 }
 
 /* Shape of one step's outputs; its elements too where they are known already. */
-static PetscErrorCode bind_step(RtPlan *plan, RtStep *step)
+static PetscErrorCode bind_step(RtStep *step)
 {
-  const char *name = node_name(plan->graph, step->node);
   bool constant = true;
 
   PetscFunctionBegin;
@@ -86,7 +81,7 @@ static PetscErrorCode bind_step(RtPlan *plan, RtStep *step)
   PetscCall(step->op->shape(step));
   for (int i = 0; i < step->outputs; i++)
     if (step->out[i])
-      RtCheck(count_elements(step->out[i]), "node '%s' (%s): its result is too large", name, step->op->type);
+      RtCheck(count_elements(step->out[i]), "node '%s' (%s): its result is too large", step->name, step->op->type);
   if (step->out[0]->root != step->out[0]) {
     step->skip = true;
     step->out[0]->place = step->out[0]->root->place;
@@ -111,7 +106,7 @@ PetscErrorCode rt_bound_create(RtPlan *plan)
   for (int i = 0; i < graph->values; i++) PetscCall(start_tensor(plan, i));
   for (int i = 0; i < graph->nodes; i++) {
     PetscCall(start_step(plan, i));
-    PetscCall(bind_step(plan, &plan->step[i]));
+    PetscCall(bind_step(&plan->step[i]));
   }
   plan->logits = &plan->tensor[rt_graph_logits(graph)];
   PetscFunctionReturn(0);
@@ -212,7 +207,7 @@ PetscErrorCode rt_bound_differentiate(RtPlan *plan)
     }
     if (step->op->backward) continue;
     PetscCall(PetscFree(reached));
-    RtFail("node '%s' (%s) cannot be trained through", node_name(plan->graph, step->node), step->op->type);
+    RtFail("node '%s' (%s) cannot be trained through", step->name, step->op->type);
   }
   for (int i = 0; i < plan->graph->values; i++) {
     /* A parameter that the logits do not depend on would keep stale numbers in its gradient. */

@@ -227,6 +227,12 @@ float rt_graph_attribute_float(const RtNode *node, const char *name, float absen
   return attribute && attribute->kind == RT_ATTRIBUTE_FLOAT ? attribute->f : absent;
 }
 
+const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node)
+{
+  if (node->name[0]) return node->name;
+  return node->outputs > 0 && node->output[0] >= 0 ? graph->value[node->output[0]].name : "(no name)";
+}
+
 int rt_graph_logits(const RtGraph *graph)
 {
   int id = graph->output[0];
@@ -266,7 +272,8 @@ static PetscErrorCode sort_nodes(const RtGraph *graph, const int *producer, int 
   for (int o = 0; o < graph->outputs; o++) {
     int depth = 0, root = producer[graph->output[o]];
 
-    if (root < 0 || mark[root]) continue;
+    RtCheck(root >= 0, "the output '%s' of the model is not computed", graph->value[graph->output[o]].name);
+    if (mark[root]) continue;
     stack[depth++] = root;
     while (depth > 0) {
       int n = stack[depth - 1], next = -1;
@@ -337,7 +344,7 @@ static PetscErrorCode check_nodes(const RtGraph *graph)
     bad++;
     if (used < sizeof(all) - 200)
       used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s '%.60s': %.100s", used ? "; " : "", op->type,
-                               node->name[0] ? node->name : graph->value[node->output[0]].name, why);
+                               rt_graph_node_name(graph, node), why);
   }
   RtCheck(bad == 0, "%d node%s of the model cannot be run: %s", bad, bad == 1 ? "" : "s", all);
   PetscFunctionReturn(0);
@@ -375,16 +382,29 @@ static PetscErrorCode place_parameters(RtGraph *graph)
   PetscFunctionReturn(0);
 }
 
-/* Identity only renames: what reads its output may as well train what it was given. */
-static void mark_trained_through_identity(RtGraph *graph)
+/* Identity only renames: what reads its output may as well train what it was given. Repeated for chains of them. */
+static void look_through_identity(RtGraph *graph)
 {
-  for (int i = graph->nodes - 1; i >= 0; i--) {
-    RtNode *node = &graph->node[i];
+  bool changed = true;
 
-    if (strcmp(node->op->type, "Identity") || graph->value[node->input[0]].kind != RT_VALUE_CONSTANT) continue;
-    for (int j = 0; j < graph->nodes; j++)
-      for (int k = 0; k < graph->node[j].inputs; k++)
-        if (graph->node[j].input[k] == node->output[0]) graph->node[j].input[k] = node->input[0];
+  while (changed) {
+    changed = false;
+    for (int i = 0; i < graph->nodes; i++) {
+      const RtNode *node = &graph->node[i];
+      int from, to;
+
+      if (strcmp(node->op->type, "Identity") || node->inputs != 1 || node->outputs != 1) continue;
+      from = node->input[0];
+      to = node->output[0];
+      if (from < 0 || to < 0 || graph->value[from].kind != RT_VALUE_CONSTANT) continue;
+      if (graph->value[to].kind != RT_VALUE_RESULT) continue; /* refused later; could go in a circle */
+      for (int j = 0; j < graph->nodes; j++)
+        for (int k = 0; k < graph->node[j].inputs; k++)
+          if (graph->node[j].input[k] == to) {
+            graph->node[j].input[k] = from;
+            changed = true;
+          }
+    }
   }
 }
 
@@ -398,16 +418,13 @@ PetscErrorCode rt_graph_finish(RtGraph *graph)
   RtCheck(graph->inputs > 0, "the model has no input");
   PetscCall(PetscMalloc1(graph->values + 1, &producer));
   PetscCall(PetscCalloc3(graph->nodes + 1, &mark, graph->nodes + 1, &stack, graph->nodes + 1, &order));
-  mark_trained_through_identity(graph);
+  look_through_identity(graph);
   error = find_producers(graph, producer);
   if (!error) error = sort_nodes(graph, producer, mark, stack, order, &ordered);
   if (!error) error = reorder_nodes(graph, order, ordered, mark);
   PetscCall(PetscFree(producer));
   PetscCall(PetscFree3(mark, stack, order));
   PetscCall(error);
-  for (int o = 0; o < graph->outputs; o++)
-    RtCheck(graph->value[graph->output[o]].kind == RT_VALUE_RESULT, "the output '%s' of the model is not computed",
-            graph->value[graph->output[o]].name);
   PetscCall(check_nodes(graph));
   PetscCall(place_parameters(graph));
   PetscFunctionReturn(0);

@@ -35,6 +35,7 @@ enum { RT_DIN_UNWANTED = -1, RT_DIN_PARAMETER = -2 /* the parameter's slice of t
 typedef struct {
   const RtNode *node;
   const RtOp *op;
+  const char *name; /* for messages */
   int inputs, outputs;
   RtTensor **in, **out; /* NULL where an optional one is left out */
   int64_t *din;         /* [inputs] where backward puts the gradient of input i: bytes in the slab, or one of RtDin */

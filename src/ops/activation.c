@@ -6,7 +6,7 @@ static PetscErrorCode shape(RtStep *step)
   const RtTensor *x = step->in[0];
 
   PetscFunctionBegin;
-  RtCheck(x->type == RT_FLOAT, "node '%s' (Relu) needs a float input", step->node->name);
+  RtCheck(x->type == RT_FLOAT, "node '%s' (Relu) needs a float input", step->name);
   step->out[0]->type = RT_FLOAT;
   step->out[0]->ndim = x->ndim;
   for (int i = 0; i < x->ndim; i++) step->out[0]->dim[i] = x->dim[i];

@@ -31,7 +31,7 @@ static PetscErrorCode shape(RtStep *step)
   float ratio = ratio_of(step);
 
   PetscFunctionBegin;
-  RtCheck(ratio >= 0 && ratio < 1, "node '%s' (Dropout) needs a constant ratio from 0 to below 1", step->node->name);
+  RtCheck(ratio >= 0 && ratio < 1, "node '%s' (Dropout) needs a constant ratio from 0 to below 1", step->name);
   for (int k = 0; k < step->outputs; k++) {
     if (!step->out[k]) continue;
     step->out[k]->type = k == 0 ? x->type : RT_UINT8;
@@ -48,7 +48,7 @@ static PetscErrorCode setup(RtStep *step)
 
   PetscFunctionBegin;
   RtCheck(step->out[0]->dim[0] == step->batch, "node '%s' (Dropout) works on something that has no sample dimension",
-          step->node->name);
+          step->name);
   PetscCall(PetscNew(&d));
   d->ratio = ratio_of(step);
   d->limit = (uint32_t)lrintf(d->ratio * 65536.0f);

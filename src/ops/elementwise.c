@@ -11,9 +11,9 @@ static PetscErrorCode shape(RtStep *step)
 
   PetscFunctionBegin;
   RtCheck(a->type == b->type && (a->type == RT_FLOAT || a->type == RT_INT64),
-          "node '%s' (%s) needs two inputs of one type, float or int64", step->node->name, step->op->type);
+          "node '%s' (%s) needs two inputs of one type, float or int64", step->name, step->op->type);
   step->out[0]->type = a->type;
-  PetscCall(rt_broadcast_shape(step->node->name, a, b, step->out[0]));
+  PetscCall(rt_broadcast_shape(step->name, a, b, step->out[0]));
   PetscFunctionReturn(0);
 }
 
@@ -81,7 +81,7 @@ static PetscErrorCode apply_int(const RtStep *step, const int64_t *a, const int6
         bad = q == 0 || (q == -1 && p == INT64_MIN);
         z = bad ? 0 : p / q;
       }
-      RtCheck(!bad, "node '%s' (%s): overflow or division by zero", step->node->name, step->op->type);
+      RtCheck(!bad, "node '%s' (%s): overflow or division by zero", step->name, step->op->type);
       y[r * walk.run + i] = z;
     }
   PetscFunctionReturn(0);
@@ -103,8 +103,8 @@ static PetscErrorCode fold(RtStep *step)
 static PetscErrorCode setup(RtStep *step)
 {
   PetscFunctionBegin;
-  RtCheck(step->out[0]->type == RT_FLOAT, "node '%s' (%s): whole numbers that are not known in advance",
-          step->node->name, step->op->type);
+  RtCheck(step->out[0]->type == RT_FLOAT, "node '%s' (%s): whole numbers that are not known in advance", step->name,
+          step->op->type);
   /* a product that one operand's gradient is reduced from */
   step->scratch_size = (size_t)step->out[0]->size * sizeof(float);
   PetscFunctionReturn(0);

@@ -36,15 +36,15 @@ static PetscErrorCode shape_gemm(RtStep *step)
 
   PetscFunctionBegin;
   RtCheck(a->ndim == 2 && b->ndim == 2 && a->type == RT_FLOAT && b->type == RT_FLOAT,
-          "node '%s' (Gemm) needs two float matrices", step->node->name);
-  RtCheck(a->dim[!ta] == b->dim[tb], "node '%s' (Gemm): %lld columns meet %lld rows", step->node->name,
+          "node '%s' (Gemm) needs two float matrices", step->name);
+  RtCheck(a->dim[!ta] == b->dim[tb], "node '%s' (Gemm): %lld columns meet %lld rows", step->name,
           (long long)a->dim[!ta], (long long)b->dim[tb]);
   y->type = RT_FLOAT;
   y->ndim = 2;
   y->dim[0] = a->dim[ta];
   y->dim[1] = b->dim[!tb];
   if (step->inputs > 2 && step->in[2])
-    RtCheck(rt_broadcast_fits(step->in[2], y), "node '%s' (Gemm): the shape of C does not fit", step->node->name);
+    RtCheck(rt_broadcast_fits(step->in[2], y), "node '%s' (Gemm): the shape of C does not fit", step->name);
   PetscFunctionReturn(0);
 }
 
@@ -55,12 +55,12 @@ static PetscErrorCode shape_matmul(RtStep *step)
 
   PetscFunctionBegin;
   RtCheck(a->ndim >= 2 && b->ndim >= 2 && a->type == RT_FLOAT && b->type == RT_FLOAT,
-          "node '%s' (MatMul) needs two float matrices", step->node->name);
-  RtCheck(a->dim[a->ndim - 1] == b->dim[b->ndim - 2], "node '%s' (MatMul): %lld columns meet %lld rows",
-          step->node->name, (long long)a->dim[a->ndim - 1], (long long)b->dim[b->ndim - 2]);
+          "node '%s' (MatMul) needs two float matrices", step->name);
+  RtCheck(a->dim[a->ndim - 1] == b->dim[b->ndim - 2], "node '%s' (MatMul): %lld columns meet %lld rows", step->name,
+          (long long)a->dim[a->ndim - 1], (long long)b->dim[b->ndim - 2]);
   RtCheck(b->ndim == 2 || (a->ndim == b->ndim && !memcmp(a->dim, b->dim, (size_t)(b->ndim - 2) * sizeof(b->dim[0]))),
           "node '%s' (MatMul): the leading dimensions differ; only equal ones or a plain matrix are supported",
-          step->node->name);
+          step->name);
   y->type = RT_FLOAT;
   y->ndim = a->ndim;
   for (int i = 0; i < a->ndim - 1; i++) y->dim[i] = a->dim[i];
@@ -118,12 +118,13 @@ static PetscErrorCode setup(RtStep *step)
   l->ta = rt_graph_attribute_int(step->node, "transA", 0);
   l->tb = rt_graph_attribute_int(step->node, "transB", 0);
   l->alpha = rt_graph_attribute_float(step->node, "alpha", 1);
-  l->beta = rt_graph_attribute_float(step->node, "beta", 1);
+  /* a bias from the Add that follows is not the node's own C */
+  l->beta = step->inputs > step->node->inputs ? 1 : rt_graph_attribute_float(step->node, "beta", 1);
   l->n = y->dim[y->ndim - 1];
   l->k = b->dim[l->tb ? b->ndim - 1 : b->ndim - 2];
   l->batches = b->ndim == 2 ? 1 : b->size / (l->n * l->k);
   l->m = b->ndim == 2 ? a->size / l->k : a->dim[a->ndim - 2];
-  l->fast_bias = c && l->alpha == 1 && l->beta == 1 && c->size == l->n && c->dim[c->ndim - 1] == l->n;
+  l->fast_bias = c && l->alpha == 1 && l->beta == 1 && c->ndim && c->size == l->n && c->dim[c->ndim - 1] == l->n;
   l->slow = (c && !l->fast_bias) || l->alpha != 1;
   l->bf16 = step->precision == RT_PRECISION_BF16 && l->batches == 1 && b->place == RT_PLACE_PARAMETER &&
             a->place == RT_PLACE_WORK;
@@ -192,8 +193,8 @@ static PetscErrorCode forward(const RtStep *step, RtWork *work)
   }
   PetscCall(rt_engine_run(l->product[FORWARD], work->slot, a_used, b_used, l->fast_bias ? c : NULL, y, scratch));
   for (int64_t i = 1; i < l->batches; i++)
-    PetscCall(rt_engine_run(l->product[FORWARD], work->slot, a + i * l->m * l->k, b + i * l->k * l->n, NULL,
-                            y + i * l->m * l->n, scratch));
+    PetscCall(rt_engine_run(l->product[FORWARD], work->slot, a + i * l->m * l->k, b + i * l->k * l->n,
+                            l->fast_bias ? c : NULL, y + i * l->m * l->n, scratch));
   if (l->slow) finish_slowly(step, l, c, y);
   PetscFunctionReturn(0);
 }

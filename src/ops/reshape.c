@@ -16,8 +16,9 @@ static PetscErrorCode numbers(const RtStep *step, const char *name, int *count, 
     *count = attribute->count;
     *number = attribute->ints;
   } else if (input) {
-    RtCheck(input->place == RT_PLACE_CONSTANT && input->type == RT_INT64 && input->size <= RT_MAX_DIM,
-            "node '%s' (%s): the sizes at its second input are not known in advance", step->node->name, step->op->type);
+    RtCheck(input->place == RT_PLACE_CONSTANT && input->type == RT_INT64 && input->ndim <= 1 &&
+                input->size <= RT_MAX_DIM,
+            "node '%s' (%s): the sizes at its second input are not known in advance", step->name, step->op->type);
     *count = (int)input->size;
     *number = input->constant;
   }
@@ -46,8 +47,7 @@ static PetscErrorCode shape_flatten(RtStep *step)
   RtTensor *y = step->out[0];
 
   PetscFunctionBegin;
-  RtCheck(axis >= -x->ndim && axis <= x->ndim, "node '%s' (Flatten) has no axis %lld", step->node->name,
-          (long long)axis);
+  RtCheck(axis >= -x->ndim && axis <= x->ndim, "node '%s' (Flatten) has no axis %lld", step->name, (long long)axis);
   if (axis < 0) axis += x->ndim;
   rename_input(step);
   y->ndim = 2;
@@ -67,7 +67,7 @@ static PetscErrorCode shape_reshape(RtStep *step)
 
   PetscFunctionBegin;
   PetscCall(numbers(step, "shape", &count, &dim));
-  RtCheck(count >= 0, "node '%s' (Reshape) has no shape", step->node->name);
+  RtCheck(count >= 0, "node '%s' (Reshape) has no shape", step->name);
   rename_input(step);
   y->ndim = count;
   for (int i = 0; i < count; i++) {
@@ -77,13 +77,13 @@ static PetscErrorCode shape_reshape(RtStep *step)
       open = i;
     else
       RtCheck(y->dim[i] >= 0 && !__builtin_mul_overflow(known, y->dim[i], &known),
-              "node '%s' (Reshape) has an impossible shape", step->node->name);
+              "node '%s' (Reshape) has an impossible shape", step->name);
   }
   if (open >= 0) y->dim[open] = known > 0 ? x->size / known : 0;
   RtCheck(open >= 0 ? known > 0 && x->size % known == 0 : known == x->size,
           "node '%s' (Reshape): %lld elements do not fit its shape; if the batch size stands in the model as a fixed "
           "number, export it again with a dynamic first axis",
-          step->node->name, (long long)x->size);
+          step->name, (long long)x->size);
   PetscFunctionReturn(0);
 }
 
@@ -95,8 +95,8 @@ static PetscErrorCode mark_axes(const RtStep *step, int count, const int64_t *ax
   for (int i = 0; i < count; i++) {
     int64_t k = axis[i] < 0 ? axis[i] + ndim : axis[i];
 
-    RtCheck(k >= 0 && k < ndim && !mark[k], "node '%s' (%s): axis %lld is out of place", step->node->name,
-            step->op->type, (long long)axis[i]);
+    RtCheck(k >= 0 && k < ndim && !mark[k], "node '%s' (%s): axis %lld is out of place", step->name, step->op->type,
+            (long long)axis[i]);
     mark[k] = true;
   }
   PetscFunctionReturn(0);
@@ -116,7 +116,7 @@ static PetscErrorCode shape_squeeze(RtStep *step)
   rename_input(step);
   y->ndim = 0;
   for (int i = 0; i < x->ndim; i++) {
-    RtCheck(!drop[i] || x->dim[i] == 1, "node '%s' (Squeeze): dimension %d is not 1", step->node->name, i);
+    RtCheck(!drop[i] || x->dim[i] == 1, "node '%s' (Squeeze): dimension %d is not 1", step->name, i);
     if (count < 0 ? x->dim[i] != 1 : !drop[i]) y->dim[y->ndim++] = x->dim[i];
   }
   PetscFunctionReturn(0);
@@ -132,7 +132,7 @@ static PetscErrorCode shape_unsqueeze(RtStep *step)
 
   PetscFunctionBegin;
   PetscCall(numbers(step, "axes", &count, &axis));
-  RtCheck(count >= 0 && x->ndim + count <= RT_MAX_DIM, "node '%s' (Unsqueeze) has no usable axes", step->node->name);
+  RtCheck(count >= 0 && x->ndim + count <= RT_MAX_DIM, "node '%s' (Unsqueeze) has no usable axes", step->name);
   PetscCall(mark_axes(step, count, axis, x->ndim + count, added));
   rename_input(step);
   y->ndim = x->ndim + count;

@@ -9,7 +9,7 @@ static PetscErrorCode need_constants(const RtStep *step)
   PetscFunctionBegin;
   for (int i = 0; i < step->inputs; i++)
     RtCheck(!step->in[i] || step->in[i]->place == RT_PLACE_CONSTANT,
-            "node '%s' (%s) is supported only where its inputs are known in advance", step->node->name, step->op->type);
+            "node '%s' (%s) is supported only where its inputs are known in advance", step->name, step->op->type);
   PetscFunctionReturn(0);
 }
 
@@ -20,20 +20,39 @@ static PetscErrorCode allocate(RtTensor *y)
   PetscFunctionReturn(0);
 }
 
+/* Dimensions [from, to) that Shape gives; a part of them since opset 15. */
+static void shape_range(const RtStep *step, int64_t *from, int64_t *to)
+{
+  int64_t ndim = step->in[0]->ndim;
+
+  *from = step->opset < 15 ? 0 : rt_graph_attribute_int(step->node, "start", 0);
+  *to = step->opset < 15 ? ndim : rt_graph_attribute_int(step->node, "end", ndim);
+  if (*from < 0) *from += ndim;
+  if (*to < 0) *to += ndim;
+  *from = PetscMax(0, PetscMin(*from, ndim));
+  *to = PetscMax(*from, PetscMin(*to, ndim));
+}
+
 static PetscErrorCode shape_shape(RtStep *step)
 {
+  int64_t from, to;
+
   PetscFunctionBegin;
+  shape_range(step, &from, &to);
   step->out[0]->type = RT_INT64;
   step->out[0]->ndim = 1;
-  step->out[0]->dim[0] = step->in[0]->ndim;
+  step->out[0]->dim[0] = to - from;
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode fold_shape(RtStep *step)
 {
+  int64_t from, to;
+
   PetscFunctionBegin;
   PetscCall(allocate(step->out[0]));
-  memcpy(step->out[0]->folded, step->in[0]->dim, (size_t)step->in[0]->ndim * sizeof(int64_t));
+  shape_range(step, &from, &to);
+  memcpy(step->out[0]->folded, step->in[0]->dim + from, (size_t)(to - from) * sizeof(int64_t));
   PetscFunctionReturn(0);
 }
 
@@ -45,9 +64,9 @@ static PetscErrorCode shape_gather(RtStep *step)
 
   PetscFunctionBegin;
   PetscCall(need_constants(step));
-  RtCheck(rt_graph_attribute_int(step->node, "axis", 0) == 0 && x->ndim >= 1 && index->type == RT_INT64 &&
-              x->ndim - 1 + index->ndim <= RT_MAX_DIM,
-          "node '%s' (Gather) is supported only along axis 0, with int64 indices", step->node->name);
+  RtCheck(rt_graph_attribute_int(step->node, "axis", 0) == 0 && x->ndim >= 1 &&
+              (index->type == RT_INT64 || index->type == RT_INT32) && x->ndim - 1 + index->ndim <= RT_MAX_DIM,
+          "node '%s' (Gather) is supported only along axis 0", step->name);
   y->type = x->type;
   y->ndim = index->ndim + x->ndim - 1;
   for (int i = 0; i < index->ndim; i++) y->dim[i] = index->dim[i];
@@ -64,10 +83,10 @@ static PetscErrorCode fold_gather(RtStep *step)
   PetscCall(allocate(step->out[0]));
   row = x->dim[0] ? (size_t)(x->size / x->dim[0]) * rt_types_size(x->type) : 0;
   for (int64_t i = 0; i < index->size; i++) {
-    int64_t k = ((const int64_t *)index->constant)[i];
+    int64_t k = index->type == RT_INT64 ? ((const int64_t *)index->constant)[i] : ((const int32_t *)index->constant)[i];
 
     if (k < 0) k += x->dim[0];
-    RtCheck(k >= 0 && k < x->dim[0], "node '%s' (Gather): an index is out of range", step->node->name);
+    RtCheck(k >= 0 && k < x->dim[0], "node '%s' (Gather): an index is out of range", step->name);
     memcpy((char *)step->out[0]->folded + (size_t)i * row, (const char *)x->constant + (size_t)k * row, row);
   }
   PetscFunctionReturn(0);
@@ -85,7 +104,7 @@ static PetscErrorCode shape_concat(RtStep *step)
   for (int i = 0; i < step->inputs; i++) {
     RtCheck(step->in[i] && step->in[i]->ndim == 1 && step->in[i]->type == y->type &&
                 !__builtin_add_overflow(y->dim[0], step->in[i]->dim[0], &y->dim[0]),
-            "node '%s' (Concat) is supported only for vectors of one type", step->node->name);
+            "node '%s' (Concat) is supported only for vectors of one type", step->name);
   }
   PetscFunctionReturn(0);
 }
@@ -119,14 +138,14 @@ static PetscErrorCode slice_range(const RtStep *step, int64_t *from, int64_t *to
   } else {
     RtCheck(step->inputs >= 3 && step->in[1]->size == 1 && step->in[2]->size == 1 && step->in[1]->type == RT_INT64 &&
                 step->in[2]->type == RT_INT64,
-            "node '%s' (Slice) is supported only for one axis", step->node->name);
+            "node '%s' (Slice) is supported only for one axis", step->name);
     *from = *(const int64_t *)step->in[1]->constant;
     *to = *(const int64_t *)step->in[2]->constant;
     if (step->inputs > 4 && step->in[4])
       RtCheck(step->in[4]->type == RT_INT64 && step->in[4]->size == 1 && *(const int64_t *)step->in[4]->constant == 1,
-              "node '%s' (Slice) is supported only with step 1", step->node->name);
+              "node '%s' (Slice) is supported only with step 1", step->name);
   }
-  RtCheck(x->ndim == 1, "node '%s' (Slice) is supported only for vectors", step->node->name);
+  RtCheck(x->ndim == 1, "node '%s' (Slice) is supported only for vectors", step->name);
   if (*from < 0) *from += x->dim[0];
   if (*to < 0) *to += x->dim[0];
   *from = PetscMax(0, PetscMin(*from, x->dim[0]));

@@ -15,8 +15,8 @@ static PetscErrorCode shape(RtStep *step)
   int64_t axis = rt_graph_attribute_int(step->node, "axis", step->opset < 13 ? 1 : -1);
 
   PetscFunctionBegin;
-  RtCheck(x->type == RT_FLOAT, "node '%s' (%s) needs a float input", step->node->name, step->op->type);
-  RtCheck(axis >= -x->ndim && axis < x->ndim, "node '%s' (%s) has no axis %lld", step->node->name, step->op->type,
+  RtCheck(x->type == RT_FLOAT, "node '%s' (%s) needs a float input", step->name, step->op->type);
+  RtCheck(axis >= -x->ndim && axis < x->ndim, "node '%s' (%s) has no axis %lld", step->name, step->op->type,
           (long long)axis);
   step->out[0]->type = RT_FLOAT;
   step->out[0]->ndim = x->ndim;

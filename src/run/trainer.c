@@ -58,7 +58,7 @@ static PetscErrorCode start(RtTrainer *t)
   rt_reduce_own(t->reduce, &t->own_first, &t->own_count);
   for (int m = 0; m < p->optimizer->moments; m++)
     PetscCall(rt_memory_create((size_t)(t->own_count + 1) * sizeof(float), &t->moment[m]));
-  PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->parameter));
+  t->parameter = rt_reduce_parameter(t->reduce, &t->shared);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
     PetscCall(
@@ -87,7 +87,6 @@ static PetscErrorCode finish(RtTrainer *t)
   PetscCall(rt_predictor_destroy(&t->predictor));
   PetscCall(rt_plan_destroy(&t->plan));
   for (int m = 0; m < 2; m++) PetscCall(rt_memory_destroy(&t->moment[m]));
-  PetscCall(rt_memory_destroy(&t->parameter));
   PetscCall(rt_memory_destroy(&t->best));
   PetscCall(PetscFree(t->history));
   PetscFunctionReturn(0);
@@ -110,9 +109,9 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
   t->time[RT_TIME_COMPUTE] += MPI_Wtime() - between;
   t->time[RT_TIME_COMMUNICATION] += between - before;
   before = MPI_Wtime();
-  PetscCall(rt_reduce_gather(t->reduce, t->parameter)); /* allreduce: spread */
+  PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
   t->time[RT_TIME_COMMUNICATION] += MPI_Wtime() - before;
-  rt_update_limit(t);
+  PetscCall(rt_update_limit(t));
   t->step++;
   PetscFunctionReturn(0);
 }
