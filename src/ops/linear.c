@@ -113,6 +113,7 @@ static PetscErrorCode setup(RtStep *step)
   size_t scratch = 0;
 
   PetscFunctionBegin;
+  RtCheck(a->size > 0 && b->size > 0, "node '%s' (%s): a matrix has no elements", step->name, step->op->type);
   PetscCall(PetscNew(&l));
   step->data = l;
   l->ta = rt_graph_attribute_int(step->node, "transA", 0);

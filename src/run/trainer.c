@@ -30,6 +30,22 @@ static PetscErrorCode start_lanes(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
+/* For -log_view. A second training run in one process finds what the first has registered. */
+static PetscErrorCode register_events(RtTrainer *t)
+{
+  static const char *const name[RT_PHASES] = {"RtLanes", "RtSum", "RtUpdate", "RtSpread"};
+  PetscClassId trainer;
+
+  PetscFunctionBegin;
+  for (int e = 0; e < RT_PHASES; e++) {
+    PetscCall(PetscLogEventGetId(name[e], &t->event[e]));
+    if (t->event[e] >= 0) continue;
+    PetscCall(PetscClassIdRegister("Trainer", &trainer));
+    PetscCall(PetscLogEventRegister(name[e], trainer, &t->event[e]));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode start(RtTrainer *t)
 {
   const RtTrainerParams *p = t->params;
@@ -66,8 +82,10 @@ static PetscErrorCode start(RtTrainer *t)
     if (p->select_best) PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->best));
   }
   PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));
+  t->phase = RT_PHASES;
   t->best_accuracy = -1;
   t->best_loss = INFINITY;
+  PetscCall(register_events(t));
   PetscCall(start_lanes(t));
   PetscFunctionReturn(0);
 }
@@ -92,26 +110,39 @@ static PetscErrorCode finish(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
+/* End the phase that runs now, and begin another; RT_PHASES: none. The lanes keep their own time, by thread. */
+static PetscErrorCode enter(RtTrainer *t, int phase)
+{
+  double now = MPI_Wtime(), seconds = now - t->phase_start;
+
+  PetscFunctionBegin;
+  if (t->phase == RT_PHASE_UPDATE) t->time[RT_TIME_COMPUTE] += seconds;
+  if (t->phase == RT_PHASE_SUM || t->phase == RT_PHASE_SPREAD) t->time[RT_TIME_COMMUNICATION] += seconds;
+  if (t->phase < RT_PHASES) PetscCall(PetscLogEventEnd(t->event[t->phase], 0, 0, 0, 0));
+  if (phase < RT_PHASES) PetscCall(PetscLogEventBegin(t->event[phase], 0, 0, 0, 0));
+  t->phase = phase;
+  t->phase_start = now;
+  PetscFunctionReturn(0);
+}
+
 /* One step. The allreduce stands around the optimizer: each rank gets the sum of its own part of the gradient, updates
    that part of the parameters, and then all get all parameters. */
 static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
 {
   const float *gradient;
-  double before, between;
 
   PetscFunctionBegin;
   PetscCall(rt_plan_set_parameters(t->plan, t->parameter));
+  PetscCall(enter(t, RT_PHASE_LANES));
   PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward */
-  before = MPI_Wtime();
+  PetscCall(enter(t, RT_PHASE_SUM));
   PetscCall(rt_reduce_scatter(t->reduce, &gradient)); /* allreduce: sum */
-  between = MPI_Wtime();
+  PetscCall(enter(t, RT_PHASE_UPDATE));
   rt_update_own(t, gradient); /* step */
-  t->time[RT_TIME_COMPUTE] += MPI_Wtime() - between;
-  t->time[RT_TIME_COMMUNICATION] += between - before;
-  before = MPI_Wtime();
+  PetscCall(enter(t, RT_PHASE_SPREAD));
   PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
-  t->time[RT_TIME_COMMUNICATION] += MPI_Wtime() - before;
   PetscCall(rt_update_limit(t));
+  PetscCall(enter(t, RT_PHASES));
   t->step++;
   PetscFunctionReturn(0);
 }

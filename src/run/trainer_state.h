@@ -28,6 +28,9 @@ enum {
 
 enum { RT_TIME_COMPUTE, RT_TIME_COMMUNICATION, RT_TIME_INPUT, RT_TIMES };
 
+/* Phases of a step, each an event of -log_view. */
+enum { RT_PHASE_LANES, RT_PHASE_SUM, RT_PHASE_UPDATE, RT_PHASE_SPREAD, RT_PHASES };
+
 /* What one thread trains with. */
 typedef struct {
   RtWork *work;
@@ -53,6 +56,9 @@ typedef struct {
   RtReduce *reduce;
   RtTrainerLane *lane;    /* [threads] */
   RtPredictor *predictor; /* of the held-out part; NULL without one */
+  PetscLogEvent event[RT_PHASES];
+  int phase; /* now; RT_PHASES: none */
+  double phase_start;
   /* The state that a checkpoint holds. */
   int64_t step;     /* done, from the start of the run */
   float *parameter; /* [flat] the same on all ranks */

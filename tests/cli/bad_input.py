@@ -117,11 +117,8 @@ def test_contents():
         bad("train", small("contents", data_train=name), "nan.nc.*(sample 150|150).*not finite")
     bad("train", small("contents", data_train=dataset("negative.nc", 50, 10, change=negative)), "negative.nc.*150.*-1")
     bad("train", small("contents", data_train=dataset("beyond.nc", 50, 10, change=beyond, claimed=10)), "beyond.nc.*150.*10")
-    with edit(TRAIN, "claimed.nc") as data:
-        data["label"][17] = (data["label"][17] + 1) % 10
-    bad("train", small("contents", data_train="claimed.nc"), "claimed.nc", ranks=(0,))
     for changes, says in (
-            (dict(data_holdout=1200), "1200"), (dict(data_holdout=5000), "5000"), (dict(teacher_omit="0,1,2,3,4,5,6,7,8,9"), "omit|no sample"),
+            (dict(data_holdout=1200), "1200"), (dict(data_holdout=5000), "5000"), (dict(teacher_omit="0,1,2,3,4,5,6,7,8,9"), "nothing is left to train on"),
             (dict(teacher_omit="10"), "class 10|10")):
         bad("train", small("contents", **changes), says, ranks=(MANY,))
     bad("train", small("contents", teacher_dropout="0.1,0.1,0.1"), "-teacher_dropout has 3 numbers; there are 2 layers", code=2)
@@ -139,9 +136,9 @@ def test_contents():
 def test_numbers():
     """Training that runs away and models that do not compute say so."""
     bad("train", small("wild", teacher_rate=1e30), "-teacher_rate: 1e.30 is out of bounds", code=2, ranks=(0,))
-    bad("train", small("wild", teacher_rate=1e6, teacher_epochs=30, teacher_batch=16), "loss of the teacher is not finite in epoch .*lower the learning rate")
+    bad("train", small("wild", teacher_rate=1e6, teacher_weight_decay=1000), "loss of the teacher is not finite in epoch .*lower the learning rate")
     assert not os.path.exists("wild/teacher.onnx"), "a model that is not finite was written"
-    bad("distill", small(copy("runaway"), distill_rate=1e6, distill_epochs=30, distill_batch=16, run_force=1), "loss of the student is not finite")
+    bad("distill", small(copy("runaway"), distill_rate=1e6, distill_loss="logits", run_force=1), "loss of the student is not finite")
     nothing_half_written("runaway")
     model = onnx.load("good/teacher.onnx")
     for tensor in model.graph.initializer:
@@ -244,7 +241,7 @@ def test_full_disk():
     for name, limit, verb in ("teacher.onnx", 20, "train"), ("labels/shard-000001.nc", 16, "label"), ("student.onnx", 20, "distill"), (
             "eval.nc", 8, "eval"):
         os.remove("full/" + name)
-        run(verb, small("full"), limit=limit, code=1, says=f"full/.*: cannot be written: File too large")
+        run(verb, small("full"), limit=limit, code=1, says="full/.*: cannot be written: (File too large|the limit of a file's size)")
         nothing_half_written("full")
         assert not os.path.exists("full/" + name), f"{verb} wrote {name} beyond the limit"
         shutil.rmtree("full/checkpoint", ignore_errors=True)

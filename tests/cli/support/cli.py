@@ -78,7 +78,7 @@ def run(*words, ranks=0, code=0, says=None, seconds=60, limit=None, **changes):
     flat = list(flatten(words))
     command = (MPIRUN + ["-n", str(ranks)] if ranks else []) + [RETORT] + flat
     if limit is not None:
-        command = ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "limit"] + command
+        command = ["bash", "-c", f'ulimit -S -f {limit}; exec "$@"', "limit"] + command
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * SLOW, env=environment(**changes))
     judge(" ".join(flat) + (f" on {ranks} ranks" if ranks else ""), done, code, says)
     return done
