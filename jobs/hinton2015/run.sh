@@ -39,6 +39,7 @@ student() { # student SEED ROW
   case $2 in
     hard) options+=(-distill_alpha 0) ;;
     soft) ;;
+    views) options+=(-label_views 16) ;; # not in the paper: the student sees jittered images as well
     omit3) options+=(-distill_omit 3 -eval_bias_classes 3 -eval_bias_fit test) ;;
     only78) options+=(-distill_omit 0,1,2,3,4,5,6,9 -eval_bias_classes 7,8 -eval_bias_fit test) ;;
   esac
@@ -49,7 +50,7 @@ student() { # student SEED ROW
 export -f teacher student
 
 seq "$seeds" | xargs -P "$jobs" -I{} bash -c 'teacher {}'
-for row in hard soft omit3 only78; do seq -f "%g $row" "$seeds"; done | xargs -P "$jobs" -L 1 bash -c 'student $0 $1'
+for row in hard soft views omit3 only78; do seq -f "%g $row" "$seeds"; done | xargs -P "$jobs" -L 1 bash -c 'student $0 $1'
 
 number() { # number ROW VARIABLE: of each seed, a line each
   local seed
@@ -77,6 +78,7 @@ row "errors on the 10,000 test images, mean of $seeds seeds" "  ours ± sd   " p
 row "teacher: 2 x 1200, dropout, max-norm, jitter" "$(number teacher teacher_accuracy | errors | spread)" 67
 row "student: 2 x 800, hard labels" "$(number hard student_accuracy | errors | spread)" 146
 row "student: soft targets, T = 20" "$(number soft student_accuracy | errors | spread)" 74
+row "  the same, on 16 jittered views of each image" "$(number views student_accuracy | errors | spread)" "  "
 row "student: never saw a 3" "$(number omit3 student_accuracy | errors | spread)" 206
 row "  of these on the 1,010 threes" "$(threes student_confusion | spread)" 133
 row "  bias of class 3 corrected" "$(number omit3 student_accuracy_corrected | errors | spread)" 109

@@ -2,6 +2,7 @@
 #include "core/message.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ static struct {
   int rank, size;
   char text[2048]; /* the first message for the user on this rank */
   int columns;     /* of the terminal; 0: output goes to a file or a pipe */
+  int width;       /* of the bar that stands there now */
 } state = {.comm = MPI_COMM_NULL};
 
 static const double patience = 5.0; /* seconds that a failed rank waits for the others */
@@ -71,8 +73,18 @@ PetscErrorCode rt_message_start(MPI_Comm comm)
   PetscFunctionReturn(0);
 }
 
+/* Whatever is printed next begins at the left of an empty line. */
+static void clear_bar(void)
+{
+  if (!state.width) return;
+  fprintf(stdout, "\r%*s\r", state.width, "");
+  fflush(stdout);
+  state.width = 0;
+}
+
 static void print_error(void)
 {
+  clear_bar();
   if (state.text[0]) fprintf(stderr, "retort: %s\n", state.text);
   fflush(stderr);
 }
@@ -124,6 +136,7 @@ void rt_message_print(const char *format, ...)
   va_list arguments;
 
   if (state.rank != 0) return;
+  clear_bar();
   va_start(arguments, format);
   vfprintf(stdout, format, arguments);
   va_end(arguments);
@@ -135,6 +148,7 @@ void rt_message_note(const char *format, ...)
   va_list arguments;
 
   if (state.rank != 0) return;
+  clear_bar();
   fprintf(stderr, "retort: note: ");
   va_start(arguments, format);
   vfprintf(stderr, format, arguments);
@@ -152,35 +166,51 @@ void rt_message_progress_start(RtProgress *progress, const char *title, const ch
   progress->width = 0;
 }
 
+/* Rate and time left, as far as they are known. */
+static void describe_speed(const RtProgress *progress, int64_t done, double now, char *text, size_t length)
+{
+  double rate = (double)done / PetscMax(now - progress->start, 1e-6), left, scaled = rate;
+  const char *factor = "";
+
+  text[0] = 0;
+  if (done <= 0) return;
+  left = (double)(progress->total - done) / rate;
+  if (rate >= 999.5e3) {
+    scaled = rate / 1e6;
+    factor = "M";
+  } else if (rate >= 999.5) {
+    scaled = rate / 1e3;
+    factor = "k";
+  }
+  snprintf(text, length, "  %.3g%s %s/s  %d:%02d left", scaled, factor, progress->unit, (int)PetscMin(left / 60, 99999),
+           (int)fmod(left, 60));
+}
+
 void rt_message_progress_show(RtProgress *progress, int64_t done)
 {
-  double now, rate, left;
-  char line[256], bar[41];
+  double now;
+  char line[256], bar[41], speed[96];
   int cells = state.columns - (int)strlen(progress->title) - 48, filled, length;
 
   if (!state.columns || progress->total <= 0) return;
   now = MPI_Wtime();
   if (now - progress->drawn < 0.1 && done < progress->total) return;
   progress->drawn = now;
-  rate = done / PetscMax(now - progress->start, 1e-6);
-  left = rate > 0 ? (double)(progress->total - done) / rate : 0;
+  describe_speed(progress, done, now, speed, sizeof(speed));
   cells = PetscMax(4, PetscMin(cells, (int)sizeof(bar) - 1));
   filled = (int)(cells * done / progress->total);
   for (int i = 0; i < cells; i++) bar[i] = i < filled ? '#' : '.';
   bar[cells] = 0;
-  length = snprintf(line, sizeof(line), "%s [%s] %3d%%  %.3g%s %s/s  %d:%02d left", progress->title, bar,
-                    (int)(100 * done / progress->total), rate >= 1e4 ? rate / 1e3 : rate, rate >= 1e4 ? "k" : "",
-                    progress->unit, (int)left / 60, (int)left % 60);
+  length =
+      snprintf(line, sizeof(line), "%s [%s] %3d%%%s", progress->title, bar, (int)(100 * done / progress->total), speed);
   length = PetscMin(length, PetscMin(state.columns - 1, (int)sizeof(line) - 1));
-  fprintf(stdout, "\r%.*s%*s", length, line, PetscMax(0, progress->width - length), "");
+  fprintf(stdout, "\r%.*s%*s", length, line, PetscMax(0, state.width - length), "");
   fflush(stdout);
-  progress->width = length;
+  state.width = progress->width = length;
 }
 
 void rt_message_progress_clear(RtProgress *progress)
 {
-  if (!state.columns || !progress->width) return;
-  fprintf(stdout, "\r%*s\r", progress->width, "");
-  fflush(stdout);
+  clear_bar();
   progress->width = 0;
 }

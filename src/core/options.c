@@ -70,8 +70,10 @@ const char *rt_options_nearest(const char *word, const char *const *names, int c
   int least = PetscMax(2, (int)strlen(word) / 3) + 1;
 
   for (int i = 0; i < count; i++) {
+    const char *end = strlen(names[i]) > strlen(word) ? names[i] + strlen(names[i]) - strlen(word) : NULL;
     int d = distance(word, names[i]);
 
+    if (end && end[-1] == '_' && !strcmp(end, word)) d = 1; /* the section was forgotten */
     if (d >= least) continue;
     least = d;
     best = names[i];

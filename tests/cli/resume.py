@@ -40,8 +40,9 @@ def test_stop_after():
     assert os.path.exists("stopped/checkpoint/teacher.nc") and not os.path.exists("stopped/teacher.onnx")
     run("train", small("stopped", **LONG, stop_after=1e-6), ranks=2, code=75, says="teacher: going on after epoch 0, step 1 of")
     run("run", small("stopped", **LONG, stop_after=1e-6), code=75)
-    starts = finish("stopped", small("stopped", **LONG, stop_after=0.15 * SLOW), [r for r in (2, 0, 3, 1, 4) if r <= RANKS])
-    assert starts > 2, f"the run was too short to be stopped: {starts} starts"
+    starts = finish("stopped", small("stopped", **LONG, stop_after=0.3 * SLOW), [r for r in (2, 0, 3, 1, 4) if r <= RANKS])
+    assert starts > 1, f"the run was too short to be stopped: {starts} starts"
+    print(f"stopped {starts + 2} times")
     same("stopped", wanted, f"a run in {starts + 3} parts")
     for role in "teacher", "student":
         for name in "train_loss", "train_accuracy", "holdout_loss", "holdout_accuracy", "learning_rate", "epoch":
@@ -91,7 +92,8 @@ def test_signals():
     interrupt("kill", signal.SIGKILL, lambda: shards("kill") > 1, 0, job)
     run("run", job, ranks=2)
     same("kill", wanted, "a run that was killed")
-    nothing_half_written("kill/labels")
+    left = [name for name in os.listdir("kill/labels") if ".tmp-" in name]
+    assert all(name[0] == "." for name in left), f"a killed run left files in sight: {left}"
 
 
 def times(folder):

@@ -17,8 +17,11 @@ SLOW = 6 if os.environ.get("RETORT_BUILD_TYPE") == "Sanitize" else 1
 SOURCE = os.path.abspath(os.environ.get("RETORT_SOURCE", os.path.join(os.path.dirname(__file__), "..", "..", "..")))
 TRAIN = os.path.join(SOURCE, "tests", "data", "mnist-train.nc")
 TEST = os.path.join(SOURCE, "tests", "data", "mnist-test.nc")
-# Ranks that wait leave the core to those that work: tests share few cores.
+# Ranks and threads that wait leave the core to those that work, as tests share few cores. And when one rank ends with an
+# error, mpirun does not give the others a second to do so as well.
 os.environ["OMPI_MCA_mpi_yield_when_idle"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
+os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = "0"
 os.chdir(sys.argv[2])
 
 
@@ -93,7 +96,7 @@ def outputs(folder):
     """{name: SHA-256} of the files that must be the same whenever their inputs are."""
     names = [n for n in ("teacher.onnx", "student.onnx", "eval.nc") if os.path.exists(os.path.join(folder, n))]
     labels = os.path.join(folder, "labels")
-    names += [os.path.join("labels", n) for n in sorted(os.listdir(labels))] if os.path.isdir(labels) else []
+    names += sorted(os.path.join("labels", n) for n in os.listdir(labels) if n[0] != ".") if os.path.isdir(labels) else []
     return {name: sha(os.path.join(folder, name)) for name in names}
 
 
