@@ -26,6 +26,14 @@ static const double patience = 5.0; /* seconds that a failed rank waits for the 
 static PetscErrorCode keep_message(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
                                    PetscErrorType type, const char *text, void *context)
 {
+  /* PETSc 3.18 mixes up its arguments here: the text is the name of the function that asked, the code its line. */
+  if (type == PETSC_ERROR_INITIAL && function && !strcmp(function, "PetscMallocAlign")) {
+    if (!state.text[0])
+      snprintf(state.text, sizeof(state.text),
+               "not enough memory (in %s): take smaller layers, batches or shards, or fewer ranks on a node",
+               text ? text : "?");
+    return RT_ERR_FAILED;
+  }
   if (code != RT_ERR_FAILED && code != RT_ERR_USAGE)
     return PetscTraceBackErrorHandler(comm, line, function, file, code, type, text, context);
   if (type == PETSC_ERROR_INITIAL && !state.text[0] && text) snprintf(state.text, sizeof(state.text), "%s", text);

@@ -1,6 +1,7 @@
 #include "data/archive.h"
 
 #include "core/file.h"
+#include "data/flags.h"
 #include "data/netcdf.h"
 
 #include <math.h>
@@ -101,6 +102,16 @@ PetscErrorCode rt_archive_put_text(RtArchive *archive, const char *on_variable, 
   PetscFunctionBegin;
   if (on_variable) RtNetcdfWrite(archive->path, nc_inq_varid(archive->nc, on_variable, &variable));
   PetscCall(rt_netcdf_put_text(archive->path, archive->nc, variable, name, text));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_archive_put_flags(RtArchive *archive, const char *variable, const RtDatasetInfo *info)
+{
+  int id;
+
+  PetscFunctionBegin;
+  RtNetcdfWrite(archive->path, nc_inq_varid(archive->nc, variable, &id));
+  PetscCall(rt_flags_put(archive->path, archive->nc, id, info));
   PetscFunctionReturn(0);
 }
 

@@ -3,7 +3,7 @@
 #ifndef RT_DATA_ARCHIVE_H
 #define RT_DATA_ARCHIVE_H
 
-#include <retort/types.h>
+#include <retort/dataset.h>
 
 typedef enum { RT_ARCHIVE_FLOAT, RT_ARCHIVE_DOUBLE, RT_ARCHIVE_INT64 } RtArchiveType;
 typedef struct RtArchive RtArchive;
@@ -22,6 +22,8 @@ typedef struct {
 PetscErrorCode rt_archive_put(RtArchive *archive, const RtArchiveArray *array);
 /* A global attribute; on_variable: of that variable instead. */
 PetscErrorCode rt_archive_put_text(RtArchive *archive, const char *on_variable, const char *name, const char *text);
+/* CF's flags with the names of classes, on a variable. Does nothing where the dataset has no names. */
+PetscErrorCode rt_archive_put_flags(RtArchive *archive, const char *variable, const RtDatasetInfo *info);
 /* Sync and rename. Destroys the archive, also on errors. */
 PetscErrorCode rt_archive_commit(RtArchive **archive);
 /* Drop what was written. Accepts NULL. */

@@ -1,6 +1,7 @@
 /* Writing datasets: in order, in pieces, under a temporary name until all is there. */
 #include "core/file.h"
 #include "data/content.h"
+#include "data/flags.h"
 #include "data/netcdf.h"
 #include <retort/dataset.h>
 
@@ -98,58 +99,6 @@ static PetscErrorCode define_input(RtDatasetWriter *w, const int dim[], const Rt
   PetscFunctionReturn(0);
 }
 
-/* All names in one text. words: as CF wants them, with `_` for what a word may not have, separated by spaces;
-   otherwise exact, separated by newlines. *changed: some name is not a word. */
-static PetscErrorCode join_names(const RtDatasetInfo *info, bool words, char **text, bool *changed)
-{
-  size_t length = 1;
-  char *next;
-
-  PetscFunctionBegin;
-  *changed = false;
-  for (int i = 0; i < info->classes; i++) length += strlen(info->class_name[i]) + 1;
-  PetscCall(PetscMalloc1(length, text));
-  next = *text;
-  for (int i = 0; i < info->classes; i++) {
-    if (i) *next++ = words ? ' ' : '\n';
-    for (const char *c = info->class_name[i]; *c; c++) {
-      bool fits = isalnum((unsigned char)*c) || strchr("_-.+@", *c);
-
-      if (!fits) *changed = true;
-      *next++ = fits || !words ? *c : '_';
-    }
-  }
-  *next = 0;
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode put_names(RtDatasetWriter *w)
-{
-  const RtDatasetInfo *info = &w->info;
-  const char *path = w->path;
-  char *text;
-  int *flag, status;
-  bool changed;
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  PetscCall(PetscMalloc1((size_t)info->classes, &flag));
-  for (int i = 0; i < info->classes; i++) flag[i] = i;
-  status = nc_put_att_int(w->nc, w->label, "flag_values", NC_INT, (size_t)info->classes, flag);
-  PetscCall(PetscFree(flag));
-  RtNetcdfWrite(path, status);
-  PetscCall(join_names(info, true, &text, &changed));
-  error = rt_netcdf_put_text(path, w->nc, w->label, "flag_meanings", text);
-  PetscCall(PetscFree(text));
-  PetscCall(error);
-  if (!changed) PetscFunctionReturn(0);
-  PetscCall(join_names(info, false, &text, &changed));
-  error = rt_netcdf_put_text(path, w->nc, w->label, "class_names", text);
-  PetscCall(PetscFree(text));
-  PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
 /* label or target: dimension sample, and one more where second >= 0. */
 static PetscErrorCode define_output(RtDatasetWriter *w, const char *name, nc_type type, int sample, int second,
                                     int64_t numbers, int *var)
@@ -184,7 +133,7 @@ static PetscErrorCode define(RtDatasetWriter *w, const RtDatasetText *text)
     PetscCall(define_output(w, "label", NC_INT, dim[0], -1, 1, &w->label));
     PetscCall(rt_netcdf_describe(path, w->nc, w->label, "class", "1"));
     PetscCall(rt_netcdf_put_int64(path, w->nc, w->label, "classes", info->classes));
-    if (info->class_name) PetscCall(put_names(w));
+    PetscCall(rt_flags_put(w->path, w->nc, w->label, &w->info));
   }
   if (info->targets) {
     if (info->targets > 1) RtNetcdfWrite(path, nc_def_dim(w->nc, "output", (size_t)info->targets, &second));

@@ -81,8 +81,6 @@ static PetscErrorCode put_bins(RtArchive *archive, const RtMetrics *s, int model
 static PetscErrorCode put_classes(const RtEvaluation *e, RtArchive *archive)
 {
   int64_t *number;
-  size_t length = 1;
-  char *names;
   RtArchiveArray array = {.units = "1", .type = RT_ARCHIVE_INT64};
   PetscErrorCode error = 0;
 
@@ -98,16 +96,7 @@ static PetscErrorCode put_classes(const RtEvaluation *e, RtArchive *archive)
   }
   PetscCall(PetscFree(number));
   PetscCall(error);
-  if (!e->info->class_name) PetscFunctionReturn(0);
-  for (int k = 0; k < e->info->classes; k++) length += strlen(e->info->class_name[k]) + 1;
-  PetscCall(PetscCalloc1(length, &names));
-  for (int k = 0; k < e->info->classes; k++) {
-    if (k) strcat(names, "\n");
-    strcat(names, e->info->class_name[k]);
-  }
-  error = rt_archive_put_text(archive, "class", "class_names", names);
-  PetscCall(PetscFree(names));
-  PetscCall(error);
+  PetscCall(rt_archive_put_flags(archive, "class", e->info));
   PetscFunctionReturn(0);
 }
 

@@ -9,15 +9,15 @@ import subprocess
 import netCDF4
 import numpy as np
 import onnx
-from support.cli import RANKS, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, small
+from support.cli import RANKS, SLOW, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, small
 
 MANY = min(3, RANKS)
 
 
-def bad(verb, job, says, code=1, ranks=(0, MANY)):
+def bad(verb, job, says, code=1, ranks=(0, MANY), before=None):
     """It fails, on one rank and on several, within ten seconds and with a line that fits."""
     with concurrent.futures.ThreadPoolExecutor() as pool:  # a failure writes nothing, so they do not meet
-        for number, done in [(n, pool.submit(run, verb, job, ranks=n, code=code, says=says, seconds=10)) for n in ranks]:
+        for number, done in [(n, pool.submit(run, verb, job, ranks=n, code=code, says=says, seconds=10, before=before)) for n in ranks]:
             done.result()
     folder = job[job.index("-run_dir") + 1] if "-run_dir" in job else "."
     if os.path.isdir(folder) and folder != ".":
@@ -155,6 +155,16 @@ def test_numbers():
     assert not os.listdir("nan/labels") if os.path.isdir("nan/labels") else True, "labels that are not finite were written"
 
 
+def test_memory():
+    """What no machine has room for is refused in one line too."""
+    if SLOW > 1:
+        return  # the sanitizer has its own opinion of such requests
+    most = "ulimit -v 16000000"  # 16 GB, whatever the machine has
+    bad("train", small("memory", teacher_hidden="10,1000000,1000000"), "not enough memory", ranks=(0, 2), before=most)
+    bad("train", small("memory", teacher_batch=100000000), "not enough memory", ranks=(0,), before=most)
+    run("verify", small("good", verify_samples=9000000000000000), says="verify: 1200 samples")
+
+
 def test_order():
     """Stages before what they need."""
     bad("label", small("order"), "order/teacher.onnx is missing: run `retort train` first, or name")
@@ -238,14 +248,14 @@ def test_full_disk():
     """A limit on the size of files, and a full disk: what was there stays, and nothing half-written is left."""
     np.save("x.npy", np.random.default_rng(1).normal(0, 1, (400, 100)).astype("f4"))
     np.save("y.npy", np.arange(400) % 10)
-    run("import", "npy", "x.npy", "y.npy", "-o", "limited.nc", limit=40, code=1, says="limited.nc: cannot be written|limited.nc")
+    run("import", "npy", "x.npy", "y.npy", "-o", "limited.nc", before="ulimit -S -f 40", code=1, says="limited.nc: cannot be written|limited.nc")
     assert not [name for name in os.listdir(".") if "limited" in name], "import left something"
     copy("full")
     before = outputs("full")
     for name, limit, verb in ("teacher.onnx", 20, "train"), ("labels/shard-000001.nc", 16, "label"), ("student.onnx", 20, "distill"), (
             "eval.nc", 8, "eval"):
         os.remove("full/" + name)
-        run(verb, small("full"), limit=limit, code=1, says="full/.*: cannot be written: (File too large|the limit of a file's size)")
+        run(verb, small("full"), before=f"ulimit -S -f {limit}", code=1, says="full/.*: cannot be written: (File too large|the limit of a file's size)")
         nothing_half_written("full")
         assert not os.path.exists("full/" + name), f"{verb} wrote {name} beyond the limit"
         shutil.rmtree("full/checkpoint", ignore_errors=True)
@@ -285,4 +295,4 @@ def test_places():
     bad("train", small("closed"), "closed: the folder cannot be written: Permission denied")
 
 
-main(prepare, test_files, test_contents, test_numbers, test_order, test_store, test_full_disk, test_places)
+main(prepare, test_files, test_contents, test_numbers, test_memory, test_order, test_store, test_full_disk, test_places)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import netCDF4
 import numpy as np
@@ -22,6 +23,9 @@ TEST = os.path.join(SOURCE, "tests", "data", "mnist-test.nc")
 os.environ["OMPI_MCA_mpi_yield_when_idle"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = "0"
+# Open MPI's programs without mpirun all share one folder under /tmp, and one that ends removes it while another starts.
+own = tempfile.TemporaryDirectory(prefix="retort-")
+os.environ["OMPI_MCA_orte_tmpdir_base"] = own.name
 os.chdir(sys.argv[2])
 
 
@@ -75,13 +79,13 @@ def flatten(words):
             yield from flatten(word)
 
 
-def run(*words, ranks=0, code=0, says=None, seconds=60, limit=None, **changes):
-    """Run retort on ranks (0: without mpirun) and judge its end. words: text or lists of it. limit: largest file that
-    it may write, in units of 1024 bytes. changes: of the environment."""
+def run(*words, ranks=0, code=0, says=None, seconds=60, before=None, **changes):
+    """Run retort on ranks (0: without mpirun) and judge its end. words: text or lists of it. before: a command of the
+    shell that sets a limit. changes: of the environment."""
     flat = list(flatten(words))
     command = (MPIRUN + ["-n", str(ranks)] if ranks else []) + [RETORT] + flat
-    if limit is not None:
-        command = ["bash", "-c", f'ulimit -S -f {limit}; exec "$@"', "limit"] + command
+    if before:
+        command = ["bash", "-c", before + '; exec "$@"', "limit"] + command
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * SLOW, env=environment(**changes))
     judge(" ".join(flat) + (f" on {ranks} ranks" if ranks else ""), done, code, says)
     return done
