@@ -98,10 +98,10 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
 {
   Builder b = {0};
   int64_t dim[RT_MAX_DIM + 1] = {RT_BATCH};
-  int node;
+  int node, width = recipe->width ? recipe->width : PetscMax(info->classes, info->targets);
 
   PetscFunctionBegin;
-  RtCheck(info->classes || info->targets, "the dataset has neither labels nor targets to train on");
+  RtCheck(width, "the dataset has neither labels nor targets to train on");
   PetscCall(rt_graph_create(OPSET, &b.graph));
   for (int i = 0; i < info->ndim; i++) dim[1 + i] = info->dim[i];
   PetscCall(rt_graph_add_value(b.graph, "input", RT_VALUE_INPUT, RT_FLOAT, 1 + info->ndim, dim, NULL, &b.last));
@@ -117,8 +117,7 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
     PetscCall(append(&b, "Relu", 0, NULL, NULL, NULL));
     PetscCall(add_dropout(&b, recipe, i + 1));
   }
-  PetscCall(add_linear(&b, recipe, recipe->layers, info->classes ? info->classes : info->targets,
-                       info->classes ? "logits" : "output"));
+  PetscCall(add_linear(&b, recipe, recipe->layers, width, info->targets ? "output" : "logits"));
   PetscCall(rt_graph_add_output(b.graph, b.last));
   PetscCall(rt_graph_finish(b.graph));
   *graph = b.graph;

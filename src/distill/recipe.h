@@ -11,6 +11,7 @@ typedef struct {
   int dropouts;
   const double *dropout;  /* of the input, then of each hidden layer; missing ones are 0 */
   double mean, deviation; /* the input is (x - mean) / deviation; deviation 0: taken as it is */
+  int width;              /* numbers that it gives a sample; 0: the dataset's classes or targets */
   uint64_t seed;          /* of the initial weights */
 } RtRecipe;
 

@@ -23,25 +23,25 @@ static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, R
   PetscFunctionReturn(0);
 }
 
-/* The teacher's logits, where the loss has a soft term. */
-static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **logits, char hash[RT_HASH_TEXT])
+/* The teacher's logits and how many a sample has, where the loss has a soft term. */
+static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **logits, int *width,
+                                   char hash[RT_HASH_TEXT])
 {
   RtLabelstoreInfo info;
   char dir[PETSC_MAX_PATH_LEN];
   RtGraph *teacher = NULL;
-  int width = data->info->classes ? data->info->classes : data->info->targets;
 
   PetscFunctionBegin;
   PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
-  if (!width) PetscCall(rt_recipe_width(teacher, &width));
+  PetscCall(rt_recipe_width(teacher, width));
   PetscCall(rt_graph_destroy(&teacher));
-  PetscCall(rt_store_describe(job, data->info, hash, width, &data->augment, &info, dir));
+  PetscCall(rt_store_describe(job, data->info, hash, *width, &data->augment, &info, dir));
   PetscCall(rt_store_load(job, dir, &info, logits));
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainerParams *params, const float *teacher,
-                            bool *stopped)
+                            int width, bool *stopped)
 {
   RtTrainerInput input = {.samples = &data->samples,
                           .augment = &data->augment,
@@ -53,7 +53,7 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainer
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_make(job, "student", data, &graph));
+  PetscCall(rt_model_make(job, "student", data, width, &graph));
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
@@ -72,19 +72,20 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   char hash[RT_HASH_TEXT] = "", start[RT_HASH_TEXT] = "", *record = NULL;
   const char *model = rt_options_text(job->options, "student", "model");
   float *teacher = NULL;
+  int width = 0;
   PetscErrorCode error;
   bool done = false;
 
   PetscFunctionBegin;
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
-  if (params.loss_params.alpha > 0) PetscCall(load_teacher(job, data, &teacher, hash));
+  if (params.loss_params.alpha > 0) PetscCall(load_teacher(job, data, &teacher, &width, hash));
   if (model[0]) PetscCall(rt_model_hash(job, model, start));
   PetscCall(rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record));
   params.record = record;
   error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
-  if (!error && !done) error = train(job, data, &params, teacher, stopped);
+  if (!error && !done) error = train(job, data, &params, teacher, width, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_memory_destroy(&teacher));
   PetscCall(error);

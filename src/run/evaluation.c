@@ -186,27 +186,43 @@ PetscErrorCode rt_evaluation_write(const RtEvaluation *evaluation)
   PetscFunctionReturn(0);
 }
 
+static void print_model(const RtEvaluation *e, int m)
+{
+  const RtMetrics *s = e->metrics;
+  double count = (double)s->count;
+
+  if (s->targets)
+    rt_message_print("%-9s %12lld   %14.6g", role[m], (long long)e->parameters[m],
+                     sqrt(rt_exact_value(&s->loss[m]) / count));
+  else if (s->classes)
+    rt_message_print("%-9s %12lld   %12.2f %%   %8lld", role[m], (long long)e->parameters[m],
+                     100.0 * (double)s->correct[m] / count, (long long)(s->count - s->correct[m]));
+  else
+    rt_message_print("%-9s %12lld", role[m], (long long)e->parameters[m]);
+}
+
 void rt_evaluation_print(const RtEvaluation *evaluation)
 {
   const RtMetrics *s = evaluation->metrics;
+  bool both = s->has[RT_TEACHER] && s->has[RT_STUDENT];
 
-  for (int m = 0; m < RT_MODELS; m++) {
-    double loss = rt_exact_value(&s->loss[m]) / (double)s->count;
-
-    if (!s->has[m]) continue;
-    if (s->targets)
-      rt_message_print("eval: %s, %lld parameters: root mean squared error %.6g on %lld samples", role[m],
-                       (long long)evaluation->parameters[m], sqrt(loss), (long long)s->count);
-    else if (s->classes)
-      rt_message_print("eval: %s, %lld parameters: %.2f %% of %lld samples right, %lld errors", role[m],
-                       (long long)evaluation->parameters[m], 100.0 * (double)s->correct[m] / (double)s->count,
-                       (long long)s->count, (long long)(s->count - s->correct[m]));
-  }
+  rt_message_print("%s", "");
+  rt_message_print("%-9s   parameters   %s", "model",
+                   s->targets   ? "rms error, test"
+                   : s->classes ? "test accuracy     errors"
+                                : "");
+  for (int m = 0; m < RT_MODELS; m++)
+    if (s->has[m]) print_model(evaluation, m);
   if (evaluation->corrected)
-    rt_message_print("eval: student with %+.1f on the logits of the named classes: %.2f %% right, %lld errors",
-                     evaluation->bias.fixed, 100.0 * (double)evaluation->bias.correct / (double)evaluation->bias.count,
-                     (long long)(evaluation->bias.count - evaluation->bias.correct));
-  if (s->has[0] && s->has[1] && !s->targets)
-    rt_message_print("eval: teacher and student agree on %.2f %%, KL divergence %.5f",
-                     100.0 * (double)s->agree / (double)s->count, rt_exact_value(&s->kl) / (double)s->count);
+    rt_message_print("%-9s %12s   %12.2f %%   %8lld   with %+.1f on the logits of the named classes", " corrected", "",
+                     100.0 * (double)evaluation->bias.correct / (double)evaluation->bias.count,
+                     (long long)(evaluation->bias.count - evaluation->bias.correct), evaluation->bias.fixed);
+  if (both && s->classes)
+    rt_message_print("The student is %.1f times smaller and keeps %.2f %% of the teacher's accuracy.",
+                     (double)evaluation->parameters[RT_TEACHER] / (double)evaluation->parameters[RT_STUDENT],
+                     100.0 * (double)s->correct[RT_STUDENT] / (double)s->correct[RT_TEACHER]);
+  if (both && !s->targets)
+    rt_message_print("They agree on %.2f %% of %lld samples; KL divergence %.5f.",
+                     100.0 * (double)s->agree / (double)s->count, (long long)s->count,
+                     rt_exact_value(&s->kl) / (double)s->count);
 }

@@ -149,6 +149,10 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
 
   PetscFunctionBegin;
   PetscCall(rt_model_open_data(e->job, "teacher", &data));
+  if (!data.sampler.held) {
+    PetscCall(rt_model_close_data(&data));
+    RtUsage("-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
+  }
   PetscCall(start_bias(e, named, 0));
   e->metrics = NULL;
   error = rt_message_agree(e->job->comm, run_dataset(e, data.dataset, data.sampler.held, data.sampler.held_out));
@@ -157,7 +161,6 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
   PetscCall(finish_bias(e, &sum));
   PetscCall(PetscFree(sum.confusion));
   PetscCall(error);
-  RtCheck(sum.count > 0, "-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
   *value = rt_bias_value(rt_bias_best(&sum));
   PetscFunctionReturn(0);
 }
@@ -168,7 +171,8 @@ static PetscErrorCode name_classes(const Evaluator *e, bool *named, bool *any)
   int count = rt_options_ints(e->job->options, "eval", "bias_classes", list);
 
   PetscFunctionBegin;
-  *any = count > 0 && e->predictor[RT_STUDENT] && e->info->classes;
+  if (count && !e->info->classes) RtUsage("-eval_bias_classes: the test set has no classes");
+  *any = count > 0 && e->predictor[RT_STUDENT];
   for (int i = 0; *any && i < count; i++) {
     if (list[i] >= e->width)
       RtUsage("-eval_bias_classes: there is no class %lld; there are %d", (long long)list[i], e->width);

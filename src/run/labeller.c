@@ -264,7 +264,8 @@ static PetscErrorCode compare_shard(Labeller *l, int64_t shard, int64_t count, f
 /* Shards are dealt out to ranks; each takes an equal part of the samples, spread over its shard. */
 static PetscErrorCode verify(Labeller *l, double *largest, int64_t *checked)
 {
-  int64_t shards = rt_labelstore_shards(&l->store), wanted = rt_options_int(l->job->options, "verify", "samples");
+  int64_t shards = rt_labelstore_shards(&l->store);
+  int64_t wanted = PetscMin(rt_options_int(l->job->options, "verify", "samples"), l->store.samples);
   int64_t each = (wanted + shards - 1) / shards;
   float *fresh;
   PetscErrorCode error = 0;

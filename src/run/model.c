@@ -195,12 +195,12 @@ static void measure(const RtSamples *samples, double *mean, double *deviation)
   if (*deviation == 0) *deviation = 1;
 }
 
-PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, RtGraph **graph)
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, int width, RtGraph **graph)
 {
   const char *model = rt_options_text(job->options, role, "model");
   int64_t hidden[RT_OPTIONS_LIST];
   double dropout[RT_OPTIONS_LIST];
-  RtRecipe recipe = {.hidden = hidden, .dropout = dropout, .seed = job->seed};
+  RtRecipe recipe = {.hidden = hidden, .dropout = dropout, .width = width, .seed = job->seed};
   PetscErrorCode error;
 
   PetscFunctionBegin;

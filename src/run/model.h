@@ -41,8 +41,9 @@ PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDataset
 PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                                       char hash[RT_HASH_TEXT]);
 
-/* Collective. Make the model to train: the user's own file, or by recipe. */
-PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, RtGraph **graph);
+/* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
+   many as the dataset has classes or targets. */
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, int width, RtGraph **graph);
 
 /* Options of a section as parameters of the trainer. role: teacher or student. */
 PetscErrorCode rt_model_training(const RtJob *job, const char *section, const char *role, RtTrainerParams *params);

@@ -14,7 +14,7 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const char *rec
   PetscCall(rt_model_training(job, "teacher", "teacher", &params));
   params.record = record;
   params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
-  PetscCall(rt_model_make(job, "teacher", data, &graph));
+  PetscCall(rt_model_make(job, "teacher", data, 0, &graph));
   rt_message_print("teacher: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params.batch, params.lanes,
                    job->size, job->threads);

@@ -183,6 +183,7 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double *record)
 static void print_epoch(const RtTrainer *t, int64_t epoch, const double *record)
 {
   char accuracy[64] = "", held[96] = "";
+  double rate = record[RT_HISTORY_THROUGHPUT];
 
   if (!isnan(record[RT_HISTORY_TRAIN_ACCURACY]))
     snprintf(accuracy, sizeof(accuracy), "  accuracy %.4f", record[RT_HISTORY_TRAIN_ACCURACY]);
@@ -190,10 +191,10 @@ static void print_epoch(const RtTrainer *t, int64_t epoch, const double *record)
     snprintf(held, sizeof(held), "  held out %.4f", record[RT_HISTORY_HOLDOUT_ACCURACY]);
   else if (!isnan(record[RT_HISTORY_HOLDOUT_LOSS]))
     snprintf(held, sizeof(held), "  held out loss %.5g", record[RT_HISTORY_HOLDOUT_LOSS]);
-  rt_message_print("%s epoch %*lld/%lld  loss %.5f%s%s  %.3gk samples/s  %.1f s", t->params->role,
+  rt_message_print("%s epoch %*lld/%lld  loss %.5f%s%s  %.*f%s samples/s  %.1f s", t->params->role,
                    t->params->epochs > 99 ? 3 : 2, (long long)epoch + 1, (long long)t->params->epochs,
-                   record[RT_HISTORY_TRAIN_LOSS], accuracy, held, record[RT_HISTORY_THROUGHPUT] / 1e3,
-                   record[RT_HISTORY_SECONDS]);
+                   record[RT_HISTORY_TRAIN_LOSS], accuracy, held, rate < 1e4 ? 0 : 1, rate < 1e4 ? rate : rate / 1e3,
+                   rate < 1e4 ? "" : "k", record[RT_HISTORY_SECONDS]);
 }
 
 /* Best by accuracy, then by loss; for regression by loss. */

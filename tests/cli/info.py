@@ -61,7 +61,7 @@ def test_classes():
         assert part in text, f"{part!r} is not in\n{text}"
     run("run", small("named", data_train="flowers.nc", data_test="flowers.nc", data_holdout=0))
     with netCDF4.Dataset("named/eval.nc") as data:
-        assert data["class"].class_names == "blue\ngreen\nred", data["class"]
+        assert data["class"].flag_meanings == "blue green red", data["class"]
     with netCDF4.Dataset("foreign.nc", "w") as data:
         data.createDimension("x", 3)
         data.createVariable("y", "f4", ("x",))[:] = np.arange(3)
