@@ -97,29 +97,33 @@ static void print_error(void)
   fflush(stderr);
 }
 
-int rt_message_finish(PetscErrorCode error)
+/* Smallest of each number over the ranks. A rank that failed does not wait for ever: the others may hang. */
+static void meet(MPI_Comm comm, PetscErrorCode error, int count, const int *mine, int *all)
 {
   MPI_Request request;
-  double start;
-  int code = error ? (error == RT_ERR_USAGE ? RT_EXIT_USAGE : RT_EXIT_FAILED) : RT_EXIT_DONE;
-  int mine[2], all[2], done = 0;
+  double start = MPI_Wtime();
+  int done = 0;
 
-  mine[0] = error && state.text[0] ? state.rank : state.size;
-  mine[1] = -code;
-  MPI_Iallreduce(mine, all, 2, MPI_INT, MPI_MIN, state.comm, &request);
-  start = MPI_Wtime();
-  while (!done) {
-    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-    if (done || !error) {
-      if (!done) (void)MPI_Wait(&request, MPI_STATUS_IGNORE);
-      break;
-    }
+  MPI_Iallreduce(mine, all, count, MPI_INT, MPI_MIN, comm, &request);
+  if (!error) {
+    (void)MPI_Wait(&request, MPI_STATUS_IGNORE);
+    return;
+  }
+  for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done; MPI_Test(&request, &done, MPI_STATUS_IGNORE)) {
     if (MPI_Wtime() - start > patience) {
       print_error();
-      MPI_Abort(state.comm, code);
+      MPI_Abort(state.comm, error == RT_ERR_USAGE ? RT_EXIT_USAGE : RT_EXIT_FAILED);
     }
     nanosleep(&(struct timespec){0, 1000000}, NULL);
   }
+}
+
+int rt_message_finish(PetscErrorCode error)
+{
+  int code = error ? (error == RT_ERR_USAGE ? RT_EXIT_USAGE : RT_EXIT_FAILED) : RT_EXIT_DONE;
+  int mine[2] = {error && state.text[0] ? state.rank : state.size, -code}, all[2];
+
+  meet(state.comm, error, 2, mine, all);
   if (all[0] < state.size) {
     (void)MPI_Bcast(state.text, (int)sizeof(state.text), MPI_CHAR, all[0], state.comm);
     if (state.rank == 0) print_error();
@@ -129,14 +133,28 @@ int rt_message_finish(PetscErrorCode error)
   return -all[1];
 }
 
+/* What a rank returns that did not fail itself. */
+static PetscErrorCode outcome(PetscErrorCode error, int worst)
+{
+  if (error) return error;
+  return worst ? (worst == RT_ERR_USAGE ? RT_ERR_USAGE : RT_ERR_FAILED) : 0;
+}
+
+PetscErrorCode rt_message_meet(MPI_Comm comm, PetscErrorCode error)
+{
+  int mine = -(int)error, worst = 0;
+
+  meet(comm, error, 1, &mine, &worst);
+  return outcome(error, -worst);
+}
+
 PetscErrorCode rt_message_agree(MPI_Comm comm, PetscErrorCode error)
 {
   int mine = (int)error, worst = 0;
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Allreduce(&mine, &worst, 1, MPI_INT, MPI_MAX, comm));
-  if (error) PetscFunctionReturn(error);
-  PetscFunctionReturn(worst ? (worst == RT_ERR_USAGE ? RT_ERR_USAGE : RT_ERR_FAILED) : 0);
+  PetscFunctionReturn(outcome(error, worst));
 }
 
 void rt_message_print(const char *format, ...)

@@ -16,7 +16,10 @@ int rt_message_finish(PetscErrorCode error);
 /* Make an error of one rank the error of all, before a collective call. Collective on comm: returns error itself on
    the ranks that failed and RT_ERR_FAILED on the others, zero if none failed. */
 PetscErrorCode rt_message_agree(MPI_Comm comm, PetscErrorCode error);
-/* The same, and return from the calling function. */
+/* As rt_message_agree, for the end of a part in which a rank may have failed alone while the others wait for it: where
+   they do not come within five seconds, its message is printed and the job is aborted. comm: used for nothing else. */
+PetscErrorCode rt_message_meet(MPI_Comm comm, PetscErrorCode error);
+/* As rt_message_agree, and return from the calling function. */
 #define RtAgree(comm, error)                                                                                           \
   do {                                                                                                                 \
     PetscErrorCode agreed_ = rt_message_agree(comm, error);                                                            \

@@ -227,7 +227,7 @@ static PetscErrorCode parse_choice(const RtOption *option, const char *text)
   size_t length = strlen(text);
 
   PetscFunctionBegin;
-  while (at && length) {
+  while (at && length && !strchr(text, '|')) {
     if (!strncmp(at, text, length) && (at[length] == '|' || !at[length])) PetscFunctionReturn(0);
     at = strchr(at, '|');
     if (at) at++;
@@ -235,14 +235,22 @@ static PetscErrorCode parse_choice(const RtOption *option, const char *text)
   RtUsage("-%s: '%s' is not one of %s", option->name, text, names);
 }
 
-/* The same number always gets the same text, so that records can be compared. */
+/* The same number always gets the same text and another number another, so that records can be compared: as few digits
+   as give the number back. */
 static void write_numbers(const Value *value, char *text, size_t length)
 {
   size_t used = 0;
 
   text[0] = 0;
-  for (int i = 0; i < value->count && used + 32 < length; i++)
-    used += (size_t)snprintf(text + used, length - used, "%s%.12g", i ? "," : "", value->number[i]);
+  for (int i = 0; i < value->count && used + 32 < length; i++) {
+    char number[32];
+
+    for (int digits = 15; digits <= 17; digits++) {
+      snprintf(number, sizeof(number), "%.*g", digits, value->number[i]);
+      if (strtod(number, NULL) == value->number[i]) break;
+    }
+    used += (size_t)snprintf(text + used, length - used, "%s%s", i ? "," : "", number);
+  }
 }
 
 static PetscErrorCode parse(const RtOption *option, Value *value)
@@ -387,16 +395,16 @@ PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, cha
   PetscFunctionReturn(0);
 }
 
-/* The line of `record` that begins with name=, its value copied; false where there is none. */
-static bool look_up(const char *record, const char *name, size_t name_length, char value[96])
+/* The line of `record` that begins with name=, NULL where there is none; its value copied, as far as there is room. */
+static const char *look_up(const char *record, const char *name, size_t name_length, char value[96])
 {
   value[0] = 0;
   for (const char *line = record; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     if (strncmp(line, name, name_length) || line[name_length] != '=') continue;
     snprintf(value, 96, "%.*s", (int)strcspn(line + name_length + 1, "\n"), line + name_length + 1);
-    return true;
+    return line;
   }
-  return false;
+  return NULL;
 }
 
 bool rt_options_differ(const char *before, const char *now, char name[64], char old_value[96], char new_value[96])
@@ -407,9 +415,13 @@ bool rt_options_differ(const char *before, const char *now, char name[64], char 
   for (int k = 0; k < 2; k++)
     for (const char *line = record[k]; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
       size_t length = strcspn(line, "=\n");
-      bool in_old = look_up(before, line, length, old_value), in_new = look_up(now, line, length, new_value);
+      const char *old_line = look_up(before, line, length, old_value),
+                 *new_line = look_up(now, line, length, new_value);
+      size_t bytes = strcspn(line, "\n");
 
-      if (in_old && in_new && !strcmp(old_value, new_value)) continue;
+      if (old_line && new_line && strcspn(old_line, "\n") == bytes && strcspn(new_line, "\n") == bytes &&
+          !memcmp(old_line, new_line, bytes))
+        continue;
       snprintf(name, 64, "%.*s", (int)PetscMin(length, 63), line);
       return true;
     }

@@ -5,6 +5,7 @@
 #include "ops/families.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { DRAWS = 8 /* of 16 bits from one counter, two a word */, BLOCK = 64 /* counters drawn at once */ };
 
@@ -25,6 +26,21 @@ static float ratio_of(const RtStep *step)
              : NAN;
 }
 
+/* The mask where nothing is dropped. */
+static PetscErrorCode keep_all(RtTensor *mask)
+{
+  int64_t size = 1;
+
+  PetscFunctionBegin;
+  if (!mask) PetscFunctionReturn(0);
+  for (int i = 0; i < mask->ndim; i++) size *= mask->dim[i]; /* that of the input, which is known to fit */
+  PetscCall(PetscMalloc1(size + 1, (uint8_t **)&mask->folded));
+  memset(mask->folded, 1, (size_t)size);
+  mask->constant = mask->folded;
+  mask->place = RT_PLACE_CONSTANT;
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode shape(RtStep *step)
 {
   const RtTensor *x = step->in[0];
@@ -38,7 +54,10 @@ static PetscErrorCode shape(RtStep *step)
     step->out[k]->ndim = x->ndim;
     for (int i = 0; i < x->ndim; i++) step->out[k]->dim[i] = x->dim[i];
   }
-  if (!step->training || ratio == 0) step->out[0]->root = step->in[0]->root;
+  if (!step->training || ratio == 0) {
+    step->out[0]->root = step->in[0]->root;
+    PetscCall(keep_all(step->outputs > 1 ? step->out[1] : NULL));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -98,6 +117,7 @@ static PetscErrorCode forward(const RtStep *step, RtWork *work)
       apply(count, (const uint16_t *)(const void *)draw, d->limit, scale, x + place, y + place, mask + place);
     }
   }
+  if (step->outputs > 1 && step->out[1]) memcpy(rt_op_data(work, step->out[1]), mask, (size_t)step->out[1]->size);
   PetscFunctionReturn(0);
 }
 

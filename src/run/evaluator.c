@@ -151,7 +151,7 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
   PetscCall(rt_model_open_data(e->job, "teacher", &data));
   if (!data.sampler.held) {
     PetscCall(rt_model_close_data(&data));
-    RtUsage("-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
+    RtFail("-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
   }
   PetscCall(start_bias(e, named, 0));
   e->metrics = NULL;

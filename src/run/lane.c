@@ -90,11 +90,14 @@ PetscErrorCode rt_lane_run(RtTrainer *t, int64_t epoch, int64_t step)
   PetscFunctionBegin;
 #pragma omp parallel num_threads(t->params->threads) if (t->params->threads > 1)
   {
-    PetscErrorCode error = run_thread(t, omp_get_thread_num(), epoch, step);
+    /* the system may give fewer threads than were asked for */
+    for (int thread = omp_get_thread_num(); thread < t->params->threads; thread += omp_get_num_threads()) {
+      PetscErrorCode error = run_thread(t, thread, epoch, step);
 
-    if (error) {
+      if (error) {
 #pragma omp atomic write
-      failed = error;
+        failed = error;
+      }
     }
   }
   PetscCall(failed);

@@ -47,7 +47,7 @@ static double log_sum_exp(const float *x, int n, float top)
 static void add_model(RtMetrics *s, int m, const float *z, double normaliser, int prediction, int32_t label)
 {
   double confidence = exp(z[prediction] - normaliser);
-  int bin = PetscMin((int)(confidence * s->bins), s->bins - 1);
+  int bin = confidence >= 0 ? PetscMin((int)(confidence * s->bins), s->bins - 1) : 0; /* NaN of a broken model */
 
   rt_exact_add(&s->loss[m], normaliser - z[label]);
   s->correct[m] += prediction == label;

@@ -253,11 +253,11 @@ static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
     }
   }
   rt_message_progress_clear(&progress);
-  RtCheck(
-      said != NOT_FINITE,
-      "the loss of the %s is not finite in epoch %lld, step %lld: lower the learning rate (%g), or look at the data",
-      t->params->role, (long long)epoch + 1, (long long)(t->step - epoch * t->steps),
-      rt_schedule_rate(&t->schedule, t->step - 1));
+  snprintf(title, sizeof(title), "%g", rt_schedule_rate(&t->schedule, t->step - 1)); /* PETSc writes 1 as 1. */
+  RtCheck(said != NOT_FINITE,
+          "the loss or a weight of the %s is not finite in epoch %lld, step %lld: lower the learning rate (%s), or "
+          "look at the data",
+          t->params->role, (long long)epoch + 1, (long long)(t->step - epoch * t->steps), title);
   *stopped = said == STOP && t->step < t->params->epochs * t->steps;
   PetscFunctionReturn(0);
 }
@@ -295,14 +295,17 @@ PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, cons
                               RtTrainerResult *result)
 {
   RtTrainer t = {.params = params, .input = input, .graph = graph};
+  MPI_Comm meeting;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *result = (RtTrainerResult){0};
   PetscCallMPI(MPI_Comm_dup(comm, &t.comm));
-  error = start(&t);
-  if (!error) error = train(&t, result);
+  PetscCallMPI(MPI_Comm_dup(comm, &meeting));
+  error = rt_message_meet(meeting, start(&t));
+  if (!error) error = rt_message_meet(meeting, train(&t, result)); /* what ranks share, they free together */
   PetscCall(finish(&t));
+  PetscCallMPI(MPI_Comm_free(&meeting));
   PetscCallMPI(MPI_Comm_free(&t.comm));
   PetscCall(error);
   PetscFunctionReturn(0);

@@ -1,8 +1,19 @@
 /* The optimizer step on the part of the parameters that a rank owns. */
+#include "core/simd.h"
 #include "graph/op.h"
 #include "run/trainer_state.h"
 
 #include <string.h>
+
+/* Whether all numbers are finite. */
+RT_SIMD static bool all_finite(int64_t count, const float *number)
+{
+  const uint32_t *word = (const uint32_t *)(const void *)number, exponent = 0x7f800000;
+  uint32_t bad = 0;
+
+  for (int64_t i = 0; i < count; i++) bad |= (word[i] & exponent) == exponent;
+  return !bad;
+}
 
 void rt_update_own(RtTrainer *t, const float *gradient)
 {
@@ -24,12 +35,29 @@ void rt_update_own(RtTrainer *t, const float *gradient)
     for (int m = 0; m < t->params->optimizer->moments; m++) update.moment[m] = t->moment[m] + (first - t->own_first);
     t->params->optimizer->update(&t->params->optimizer_params, &update);
   }
+  /* A Relu hides what is not a number from the loss, not from the weights. */
+  if (!all_finite(t->own_count, t->parameter + t->own_first)) t->lane[0].finite = false;
+}
+
+/* What the output layer's product computes: the logits, or what a bias or another shape makes them of. */
+static int output_layer(const RtGraph *graph)
+{
+  int id = rt_graph_logits(graph);
+
+  for (int i = graph->nodes - 1; i >= 0; i--) {
+    const RtNode *node = &graph->node[i];
+    bool bias = !strcmp(node->op->type, "Add"), first = graph->value[node->input[0]].kind == RT_VALUE_RESULT;
+
+    if (node->output[0] != id || node->op->linear || (!bias && node->op->backward)) continue;
+    id = node->input[bias && !first];
+  }
+  return id;
 }
 
 PetscErrorCode rt_update_limit(RtTrainer *t)
 {
   const RtGraph *graph = t->graph;
-  int logits = rt_graph_logits(graph);
+  int logits = output_layer(graph);
 
   PetscFunctionBegin;
   if (t->params->max_norm <= 0) PetscFunctionReturn(0);
