@@ -1,7 +1,6 @@
 #include "comm/reduce.h"
 
 #include "comm/lanes.h"
-#include "comm/shared.h"
 #include "core/memory.h"
 #include "core/simd.h"
 
@@ -31,23 +30,12 @@ struct RtReduce {
   float **buffer; /* [buffers] all of them */
   Worker *worker; /* [threads] */
   float *parameter;
-  bool shared;                    /* buffers and parameters lie in `memory` */
-  RtShared memory;                /* a rank's part: its board, on rank 0 the parameters, its buffers */
   float *inbox;                   /* what other ranks send for the own part */
   RtLaneForest *remote;           /* [size] shape of what each rank sends */
   int *block_count, *block_first; /* [size] parts, in blocks */
   MPI_Request *request;
   RtLaneNode *node; /* [lanes] what is summed in a step */
 };
-
-/* What a rank tells the others of its node: the nodes that its threads are left with. */
-typedef struct {
-  int count;
-  struct {
-    int level, index;
-    int64_t offset; /* bytes from the start of the rank's part to the node's data */
-  } node[];         /* at most one a lane */
-} Board;
 
 RT_SIMD
 static void add(float *restrict left, const float *restrict right, int64_t length)
@@ -63,14 +51,6 @@ static int64_t own_first(const RtReduce *r, int rank)
 static int64_t own_count(const RtReduce *r, int rank)
 {
   return (int64_t)r->block_count[rank] * BLOCK;
-}
-
-/* Bytes of the parts of shared memory. */
-static size_t board_bytes(const RtReduce *r)
-{
-  const Board *board = NULL;
-
-  return rt_memory_align(sizeof(*board) + (size_t)r->lanes * sizeof(board->node[0]));
 }
 
 static size_t buffer_bytes(const RtReduce *r)
@@ -114,22 +94,11 @@ static void release(RtReduce *r)
   }
 }
 
-/* Buffers and parameters, in shared memory where that can be had. */
 static PetscErrorCode make_memory(RtReduce *r)
 {
-  size_t board = board_bytes(r), bytes = buffer_bytes(r), part = board;
-
   PetscFunctionBegin;
-  part += ((size_t)r->buffers + (r->rank == 0)) * bytes;
-  if (r->kind == RT_REDUCE_TREE && r->size > 1) PetscCall(rt_shared_create(r->comm, part, &r->memory, &r->shared));
-  if (r->shared) {
-    r->parameter = (float *)(void *)(r->memory.base[0] + board);
-    for (int b = 0; b < r->buffers; b++)
-      r->buffer[b] = (float *)(void *)(r->memory.base[r->rank] + board + ((size_t)b + (r->rank == 0)) * bytes);
-  } else {
-    PetscCall(rt_memory_create(bytes, &r->parameter));
-    for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_create(bytes, &r->buffer[b]));
-  }
+  PetscCall(rt_memory_create(buffer_bytes(r), &r->parameter));
+  for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_create(buffer_bytes(r), &r->buffer[b]));
   release(r);
   PetscFunctionReturn(0);
 }
@@ -156,8 +125,7 @@ static PetscErrorCode make_parts(RtReduce *r)
   r->requests += r->remote[r->rank].count * (r->size - 1);
   PetscCall(PetscMalloc1(r->requests + 1, &r->request));
   PetscCall(PetscMalloc1(r->lanes, &r->node));
-  if (r->kind == RT_REDUCE_TREE && !r->shared && inbox)
-    PetscCall(rt_memory_create((size_t)inbox * sizeof(float), &r->inbox));
+  if (r->kind == RT_REDUCE_TREE && inbox) PetscCall(rt_memory_create((size_t)inbox * sizeof(float), &r->inbox));
   PetscFunctionReturn(0);
 }
 
@@ -190,11 +158,8 @@ PetscErrorCode rt_reduce_destroy(RtReduce **reduce)
 
   PetscFunctionBegin;
   if (!r) PetscFunctionReturn(0);
-  if (!r->shared) {
-    PetscCall(rt_memory_destroy(&r->parameter));
-    for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_destroy(&r->buffer[b]));
-  }
-  PetscCall(rt_shared_destroy(&r->memory));
+  PetscCall(rt_memory_destroy(&r->parameter));
+  for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_destroy(&r->buffer[b]));
   for (int t = 0; t < r->threads; t++) PetscCall(PetscFree(r->worker[t].spare));
   PetscCall(PetscFree(r->buffer));
   PetscCall(PetscFree(r->worker));
@@ -209,9 +174,8 @@ PetscErrorCode rt_reduce_destroy(RtReduce **reduce)
   PetscFunctionReturn(0);
 }
 
-float *rt_reduce_parameter(RtReduce *reduce, bool *shared)
+float *rt_reduce_parameter(RtReduce *reduce)
 {
-  *shared = reduce->shared;
   return reduce->parameter;
 }
 
@@ -275,35 +239,6 @@ static int list_nodes(const RtReduce *r, RtLaneNode *node)
   return count;
 }
 
-/* On one node: read the other ranks' buffers where they lie. Each rank touches only its own part of them, so the sum
-   may stay in the leftmost. */
-static PetscErrorCode sum_shared(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
-{
-  Board *board = (Board *)(void *)r->memory.base[r->rank];
-  RtLaneForest forest;
-  int all = 0;
-
-  PetscFunctionBegin;
-  board->count = nodes;
-  for (int i = 0; i < nodes; i++) {
-    board->node[i].level = node[i].level;
-    board->node[i].index = node[i].index;
-    board->node[i].offset = (char *)node[i].data - r->memory.base[r->rank];
-  }
-  PetscCall(rt_shared_barrier(&r->memory));
-  for (int p = 0; p < r->size; p++) {
-    const Board *theirs = (const Board *)(const void *)r->memory.base[p];
-
-    for (int i = 0; i < theirs->count; i++)
-      node[all++] = (RtLaneNode){.level = theirs->node[i].level,
-                                 .index = theirs->node[i].index,
-                                 .data = (float *)(void *)(r->memory.base[p] + theirs->node[i].offset)};
-  }
-  sum_nodes(r, all, node, own_first(r, r->rank), own_count(r, r->rank), &forest);
-  *sum = forest.node[0].data;
-  PetscFunctionReturn(0);
-}
-
 /* Send each rank its part of the own nodes; receive the own part of everybody's. */
 static PetscErrorCode exchange(RtReduce *r, const RtLaneForest *forest)
 {
@@ -330,8 +265,8 @@ static PetscErrorCode exchange(RtReduce *r, const RtLaneForest *forest)
   PetscFunctionReturn(0);
 }
 
-/* By messages: sum what this rank has first, so that less is sent. */
-static PetscErrorCode sum_by_messages(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
+/* What this rank has is summed first, so that less is sent. */
+static PetscErrorCode sum_tree(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
 {
   RtLaneForest forest;
   int all = 0;
@@ -378,10 +313,8 @@ PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum)
   nodes = list_nodes(reduce, reduce->node);
   if (reduce->kind == RT_REDUCE_FAST)
     PetscCall(sum_fast(reduce, nodes, reduce->node, sum));
-  else if (reduce->shared)
-    PetscCall(sum_shared(reduce, nodes, reduce->node, sum));
   else
-    PetscCall(sum_by_messages(reduce, nodes, reduce->node, sum));
+    PetscCall(sum_tree(reduce, nodes, reduce->node, sum));
   release(reduce);
   PetscFunctionReturn(0);
 }
@@ -390,10 +323,7 @@ PetscErrorCode rt_reduce_gather(RtReduce *reduce)
 {
   PetscFunctionBegin;
   if (reduce->kind == RT_REDUCE_FAST || reduce->size == 1) PetscFunctionReturn(0);
-  if (reduce->shared)
-    PetscCall(rt_shared_barrier(&reduce->memory));
-  else
-    PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter, reduce->block_count,
-                                reduce->block_first, reduce->block, reduce->comm));
+  PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter, reduce->block_count,
+                              reduce->block_first, reduce->block, reduce->comm));
   PetscFunctionReturn(0);
 }

@@ -4,9 +4,6 @@
    sum of its own part of the buffer; the caller updates that part of the parameters; rt_reduce_gather gives every rank
    all of them. Together that is an allreduce with the optimizer step in its middle, where it costs least.
 
-   Where all ranks are on one node, buffers and parameters lie in memory that they share: nothing is sent, and the
-   parameters are there only once.
-
    RT_REDUCE_TREE adds in one fixed binary tree: the same bits on any number of ranks and threads. RT_REDUCE_FAST is a
    plain MPI_Iallreduce: every rank owns all, and the bits depend on the number of ranks. */
 #ifndef RT_COMM_REDUCE_H
@@ -24,9 +21,8 @@ PetscErrorCode rt_reduce_create(MPI_Comm comm, int64_t n, int lanes, int threads
 /* Collective. */
 PetscErrorCode rt_reduce_destroy(RtReduce **reduce);
 
-/* The parameters, [n], zero at first. shared: true where all ranks have the same memory; what one writes must then be
-   what all would write, or be followed by rt_reduce_gather. */
-float *rt_reduce_parameter(RtReduce *reduce, bool *shared);
+/* The parameters, [n], zero at first. */
+float *rt_reduce_parameter(RtReduce *reduce);
 
 /* Lanes of one thread of this rank. */
 void rt_reduce_lanes(const RtReduce *reduce, int thread, int *first, int *count);

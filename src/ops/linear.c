@@ -18,7 +18,7 @@ typedef struct {
   bool slow;      /* alpha, or a C that is not a plain bias: done after the product */
   bool bf16;
   float alpha, beta;
-  size_t a16, c16, b16; /* bf16 copies: bytes in keep, in scratch, in packed */
+  size_t c16; /* bytes in scratch: A or dY in bf16 */
 } Linear;
 
 static PetscErrorCode check_gemm(const RtGraph *graph, const RtNode *node, char *why, size_t length)
@@ -79,7 +79,7 @@ static PetscErrorCode make_products(RtStep *step, Linear *l)
                              .bias = l->fast_bias,
                              .relu = step->relu && !l->slow,
                              .bf16 = l->bf16,
-                             .packed = parameter && l->batches == 1 && (l->bf16 || !step->training),
+                             .packed = parameter && l->batches == 1 && !step->training,
                              .threads = step->threads};
   /* dA: [m, k] = dY [m, n] Bᵀ; stored transposed it is [k, m] = B dYᵀ */
   RtProductParams input = {.m = l->ta ? l->k : l->m,
@@ -138,8 +138,7 @@ static PetscErrorCode setup(RtStep *step)
     if (step->training) step->keep_size = (size_t)a->size * sizeof(uint16_t);
     l->c16 = step->scratch_size;
     step->scratch_size += rt_memory_align((size_t)PetscMax(y->size, a->size) * sizeof(uint16_t));
-    l->b16 = step->packed_size;
-    if (l->product[INPUT]) step->packed_size += (size_t)b->size * sizeof(uint16_t);
+    if (step->training) step->packed_size = (size_t)b->size * sizeof(uint16_t);
   }
   PetscFunctionReturn(0);
 }
@@ -154,14 +153,18 @@ static PetscErrorCode destroy(RtStep *step)
   PetscFunctionReturn(0);
 }
 
+/* In training B changes at each step: rounding it is cheaper than bringing it into the layout that oneDNN likes best.
+ */
 static PetscErrorCode pack(const RtStep *step, const float *parameter, void *packed)
 {
   const Linear *l = step->data;
   const float *b = parameter + step->in[1]->root->offset;
 
   PetscFunctionBegin;
-  PetscCall(rt_engine_pack(l->product[FORWARD], b, packed));
-  if (l->bf16 && l->product[INPUT]) rt_engine_bf16(step->in[1]->size, b, (uint16_t *)(void *)((char *)packed + l->b16));
+  if (step->training)
+    rt_engine_bf16(step->in[1]->size, b, packed);
+  else
+    PetscCall(rt_engine_pack(l->product[FORWARD], b, packed));
   PetscFunctionReturn(0);
 }
 
@@ -227,7 +230,7 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
     rt_engine_bf16(step->out[0]->size, dy, dy16);
     dy_used = dy16;
     a_used = work->slab + step->keep;
-    b_used = work->packed + step->packed + l->b16;
+    b_used = work->packed + step->packed;
   }
   for (int64_t i = 0; i < l->batches; i++) {
     if (i > 0) {

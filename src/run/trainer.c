@@ -74,7 +74,7 @@ static PetscErrorCode start(RtTrainer *t)
   rt_reduce_own(t->reduce, &t->own_first, &t->own_count);
   for (int m = 0; m < p->optimizer->moments; m++)
     PetscCall(rt_memory_create((size_t)(t->own_count + 1) * sizeof(float), &t->moment[m]));
-  t->parameter = rt_reduce_parameter(t->reduce, &t->shared);
+  t->parameter = rt_reduce_parameter(t->reduce);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
     PetscCall(
@@ -141,7 +141,7 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
   rt_update_own(t, gradient); /* step */
   PetscCall(enter(t, RT_PHASE_SPREAD));
   PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
-  PetscCall(rt_update_limit(t));
+  rt_update_limit(t);
   PetscCall(enter(t, RT_PHASES));
   t->step++;
   PetscFunctionReturn(0);
@@ -303,7 +303,7 @@ PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, cons
   PetscCallMPI(MPI_Comm_dup(comm, &t.comm));
   PetscCallMPI(MPI_Comm_dup(comm, &meeting));
   error = rt_message_meet(meeting, start(&t));
-  if (!error) error = rt_message_meet(meeting, train(&t, result)); /* what ranks share, they free together */
+  if (!error) error = rt_message_meet(meeting, train(&t, result)); /* communicators are freed by all */
   PetscCall(finish(&t));
   PetscCallMPI(MPI_Comm_free(&meeting));
   PetscCallMPI(MPI_Comm_free(&t.comm));

@@ -62,7 +62,6 @@ typedef struct {
   /* The state that a checkpoint holds. */
   int64_t step;     /* done, from the start of the run */
   float *parameter; /* [flat] the same on all ranks */
-  bool shared;      /* and in the same memory */
   int64_t own_first, own_count;
   float *moment[2]; /* [own_count] */
   float *best;      /* [flat] parameters of the best epoch; NULL where the last is kept */
@@ -82,8 +81,8 @@ int64_t rt_lane_view(const RtTrainerInput *input, int64_t epoch);
 
 /* One optimizer step on the own part of the parameters. gradient: [own_count]. */
 void rt_update_own(RtTrainer *t, const float *gradient);
-/* Collective. Limit the norms of weights that enter hidden units, in all parameters. */
-PetscErrorCode rt_update_limit(RtTrainer *t);
+/* Limit the norms of weights that enter hidden units, in all parameters. */
+void rt_update_limit(RtTrainer *t);
 
 /* Collective. Loss and accuracy of the held-out part under the current parameters; NaN without one. */
 PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy);

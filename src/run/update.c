@@ -54,13 +54,12 @@ static int output_layer(const RtGraph *graph)
   return id;
 }
 
-PetscErrorCode rt_update_limit(RtTrainer *t)
+void rt_update_limit(RtTrainer *t)
 {
   const RtGraph *graph = t->graph;
   int logits = output_layer(graph);
 
-  PetscFunctionBegin;
-  if (t->params->max_norm <= 0) PetscFunctionReturn(0);
+  if (t->params->max_norm <= 0) return;
 #pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)
   for (int i = 0; i < graph->nodes; i++) {
     const RtNode *node = &graph->node[i];
@@ -68,10 +67,7 @@ PetscErrorCode rt_update_limit(RtTrainer *t)
 
     if (!node->op->linear || node->output[0] == logits || weight->kind != RT_VALUE_PARAMETER || weight->ndim != 2)
       continue;
-    if (t->shared && i % t->size != t->rank) continue; /* the ranks of a node share the work as well */
     rt_optimizer_max_norm(t->parameter + weight->offset, weight->dim[0], weight->dim[1],
                           rt_graph_attribute_int(node, "transB", 0) != 0, t->params->max_norm);
   }
-  if (t->shared) PetscCall(rt_reduce_gather(t->reduce));
-  PetscFunctionReturn(0);
 }

@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--steps", type=int, default=400, help="of the peer in one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", nargs="*", default=["fp32", "bf16"])
-    parser.add_argument("--mpirun", nargs="*", default=["--bind-to", "core"])
+    parser.add_argument("--mpirun", nargs="*", default=["--bind-to", "core", "--mca", "btl_vader_single_copy_mechanism", "none"])
     options = parser.parse_args()
     retort = os.path.abspath(os.path.join(options.build, "retort"))
     mpirun = ["mpirun", "-n", str(options.ranks), *options.mpirun]
@@ -78,7 +78,7 @@ def main():
                 run([retort, "label", *job, "-run_dir", place])
                 run([*mpirun, retort, "distill", *job, "-run_dir", place, "-distill_precision", precision])
                 with netCDF4.Dataset(f"{place}/student-history.nc") as history:
-                    ours[precision].append(float(numpy.median(history["samples_per_second"][1:])))
+                    ours[precision].append(float(numpy.median(numpy.asarray(history["samples_per_second"][1:]))))
             out = run([*mpirun, "/usr/bin/python3", os.path.join(options.peers, "torch_ddp.py"), f"mlp{options.width}",
                        str(options.batch), str(options.steps)], OPENBLAS_CORETYPE="SkylakeX")
             peer.append(json.loads(out.strip().splitlines()[-1])["samples_per_second"])

@@ -1,8 +1,8 @@
-/* Sums of lanes over ranks and threads: bit for bit those of one plain recursion, by shared memory and by messages; the
+/* Sums of lanes over ranks and threads: bit for bit those of one plain recursion; the
    fast kind within rounding. Then every rank gets all parameters. */
 #include "support.h"
 
-#include "messages.h"
+#include "comm/reduce.h"
 
 #include <math.h>
 
@@ -10,7 +10,6 @@ enum { MOST = 4096 + 16, STEPS = 3, LANES = 13 };
 
 typedef struct {
   RtReduceKind kind;
-  bool messages;
   int lanes, threads;
   int64_t n;
 } Case;
@@ -78,13 +77,10 @@ static void run(const Case *q, const char *what)
   const float *sum;
   float *parameter;
   double worst = 0;
-  bool shared;
 
-  rt_messages_only = q->messages;
   RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, q->n, q->lanes, q->threads, q->kind, &r));
   rt_reduce_own(r, &first, &count);
-  parameter = rt_reduce_parameter(r, &shared);
-  RT_TEST_CHECK(!(shared && (q->messages || q->kind == RT_REDUCE_FAST)), "%s: shares memory", what);
+  parameter = rt_reduce_parameter(r);
   RT_TEST_CHECK(first % 16 == 0 && count % 16 == 0 && first >= 0 && first + count <= q->n, "%s: own part", what);
   for (int64_t i = 0; i < q->n; i++) off += parameter[i] != 0;
   RT_TEST_CHECK(off == 0, "%s: parameters are not zero at first", what);
@@ -120,15 +116,15 @@ static void test_kinds(int rank, int size)
 {
   static const int lanes[] = {1, 2, 3, 7, 8, 13};
   static const int64_t length[] = {16, 48, MOST};
-  static const char *const kind[] = {"shared", "messages", "fast"};
+  static const char *const kind[] = {"tree", "fast"};
 
   for (int l = 0; l < 6; l++) {
     if (lanes[l] < size) continue;
     prepare(lanes[l]);
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < 2; k++)
       for (int n = 0; n < 3; n++)
         for (int threads = 1; threads <= 4; threads++) {
-          Case q = {.kind = k < 2 ? RT_REDUCE_TREE : RT_REDUCE_FAST, .messages = k == 1, .lanes = lanes[l]};
+          Case q = {.kind = k == 0 ? RT_REDUCE_TREE : RT_REDUCE_FAST, .lanes = lanes[l]};
           char what[80];
 
           if (n < 2 && (threads == 1 || threads == 3)) continue;

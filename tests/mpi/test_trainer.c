@@ -1,8 +1,6 @@
-/* Training a small model: the same bits on any number of ranks and threads, by shared memory and by messages, and after
+/* Training a small model: the same bits on any number of ranks and threads, and after
    any number of stops; the loss falls; norms are limited; mistakes are said clearly. */
 #include "support.h"
-
-#include "messages.h"
 
 #include "core/file.h"
 #include "distill/recipe.h"
@@ -162,18 +160,14 @@ static void same_bits(const char *what, RtTrainerParams params, int64_t holdout)
   RT_TEST_CHECK(!one.stopped && one.epochs == params.epochs && one.best_epoch >= 1, "%s: %lld epochs", what,
                 (long long)one.epochs);
   RT_TEST_CHECK(isnan(one.accuracy) == (holdout == 0), "%s: accuracy %g", what, one.accuracy);
-  for (params.threads = 1; params.threads <= 3; params.threads++)
-    for (int messages = 0; messages < 2; messages++) {
-      rt_messages_only = messages;
-      got = run(PETSC_COMM_WORLD, params, holdout, &many);
-      RT_TEST_CHECK(equal(wanted, got), "%s: other bits with %d threads%s", what, params.threads,
-                    messages ? " by messages" : "");
-      RT_TEST_CHECK(one.best_epoch == many.best_epoch && !memcmp(&one.accuracy, &many.accuracy, sizeof(double)),
-                    "%s: epoch %lld has %g, not %lld and %g", what, (long long)many.best_epoch, many.accuracy,
-                    (long long)one.best_epoch, one.accuracy);
-      RT_MUST(rt_graph_destroy(&got));
-    }
-  rt_messages_only = false;
+  for (params.threads = 1; params.threads <= 3; params.threads++) {
+    got = run(PETSC_COMM_WORLD, params, holdout, &many);
+    RT_TEST_CHECK(equal(wanted, got), "%s: other bits with %d threads", what, params.threads);
+    RT_TEST_CHECK(one.best_epoch == many.best_epoch && !memcmp(&one.accuracy, &many.accuracy, sizeof(double)),
+                  "%s: epoch %lld has %g, not %lld and %g", what, (long long)many.best_epoch, many.accuracy,
+                  (long long)one.best_epoch, one.accuracy);
+    RT_MUST(rt_graph_destroy(&got));
+  }
   RT_MUST(rt_graph_destroy(&wanted));
 }
 
