@@ -70,7 +70,8 @@ threes() { # threes CONFUSION: errors on threes, a line for each seed
 
 errors() { awk '{ printf "%.0f\n", (1 - $1) * 10000 }'; }
 spread() { awk '{ s += $1; q += $1 * $1 } END { m = s / NR; v = NR > 1 ? (q - NR * m * m) / (NR - 1) : 0
-  printf "%7.1f ± %4.1f", m, v > 0 ? sqrt(v) : 0 }'; }
+  if (v < 0) v = 0
+  printf "%7.1f ± %4.1f", m, sqrt(v) }'; }
 
 row() { printf '%-58s %s   %s\n' "$1" "$2" "$3"; }
 echo
