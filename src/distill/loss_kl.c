@@ -45,16 +45,7 @@ RT_SIMD static void row(const RtLossParams *params, const RtLossBatch *batch, in
 static PetscErrorCode evaluate(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums)
 {
   PetscFunctionBegin;
-  for (int64_t r = 0; r < batch->rows; r++) {
-    float *gradient = dstudent + r * batch->width;
-
-    if (batch->sample[r] < 0) {
-      PetscCall(PetscArrayzero(gradient, (size_t)batch->width));
-      continue;
-    }
-    PetscCall(rt_softmax_count(params, batch, r, sums));
-    row(params, batch, r, gradient, sums);
-  }
+  PetscCall(rt_softmax_rows(params, batch, dstudent, sums, row));
   PetscFunctionReturn(0);
 }
 

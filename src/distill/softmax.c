@@ -147,3 +147,21 @@ RT_SIMD double rt_softmax_cross_entropy(const RtLossParams *params, const RtLoss
   }
   return loss;
 }
+
+PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums,
+                               void (*row)(const RtLossParams *params, const RtLossBatch *batch, int64_t r,
+                                           float *gradient, RtLossSums *sums))
+{
+  PetscFunctionBegin;
+  for (int64_t r = 0; r < batch->rows; r++) {
+    float *gradient = dstudent + r * batch->width;
+
+    if (batch->sample[r] < 0) {
+      PetscCall(PetscArrayzero(gradient, (size_t)batch->width));
+      continue;
+    }
+    PetscCall(rt_softmax_count(params, batch, r, sums));
+    row(params, batch, r, gradient, sums);
+  }
+  PetscFunctionReturn(0);
+}

@@ -43,4 +43,10 @@ double rt_softmax_cross_entropy(const RtLossParams *params, const RtLossBatch *b
                                 const RtSoftmax *student, const float *logit, int first, int count, double weight,
                                 double *gradient);
 
+/* Walk over the rows of a classification: padding gets a zero gradient, the others are counted and given to `row`,
+   which writes the row's gradient, [width], and adds to sums. */
+PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums,
+                               void (*row)(const RtLossParams *params, const RtLossBatch *batch, int64_t r,
+                                           float *gradient, RtLossSums *sums));
+
 #endif
