@@ -30,11 +30,13 @@ static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **
   RtLabelstoreInfo info;
   char dir[PETSC_MAX_PATH_LEN];
   RtGraph *teacher = NULL;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
-  PetscCall(rt_recipe_width(teacher, width));
+  error = rt_recipe_width(teacher, width);
   PetscCall(rt_graph_destroy(&teacher));
+  PetscCall(error);
   PetscCall(rt_store_describe(job, data->info, hash, *width, &data->augment, &info, dir));
   PetscCall(rt_store_load(job, dir, &info, logits));
   PetscFunctionReturn(0);
@@ -79,11 +81,11 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   PetscFunctionBegin;
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
-  if (params.loss_params.alpha > 0) PetscCall(load_teacher(job, data, &teacher, &width, hash));
-  if (model[0]) PetscCall(rt_model_hash(job, model, start));
-  PetscCall(rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record));
+  error = params.loss_params.alpha > 0 ? load_teacher(job, data, &teacher, &width, hash) : 0;
+  if (!error && model[0]) error = rt_model_hash(job, model, start);
+  if (!error) error = rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record);
   params.record = record;
-  error = rt_model_done(job, "student.onnx", record, &done);
+  if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
   if (!error && !done) error = train(job, data, &params, teacher, width, stopped);
   PetscCall(PetscFree(record));

@@ -213,17 +213,21 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   const char *fit = rt_options_text(e->job->options, "eval", "bias_fit");
   double fixed = rt_options_real(e->job->options, "eval", "bias");
   PetscErrorCode error;
-  bool *named, any;
+  bool *named, any = false;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(e->width, &named));
-  PetscCall(name_classes(e, named, &any));
-  if (any && !strcmp(fit, "holdout")) PetscCall(fit_on_holdout(e, named, &fixed));
-  if (any) PetscCall(start_bias(e, named, fixed));
-  error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  error = name_classes(e, named, &any);
+  if (!error && any && !strcmp(fit, "holdout")) error = fit_on_holdout(e, named, &fixed);
+  if (!error && any) error = start_bias(e, named, fixed);
+  if (!error) error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  if (e->bias) PetscCall(finish_bias(e, &result->bias));
+  if (error) {
+    PetscCall(PetscFree(named));
+    PetscCall(error);
+  }
   for (int t = 1; t < e->job->threads; t++) rt_metrics_merge(&e->metrics[0], &e->metrics[t]);
   PetscCall(rt_metrics_collect(e->job->comm, &e->metrics[0]));
-  if (any) PetscCall(finish_bias(e, &result->bias));
   result->corrected = any;
   if (any && !strcmp(fit, "test")) {
     int best = rt_bias_best(&result->bias);
@@ -233,7 +237,6 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
     PetscCall(PetscFree(result->bias.confusion)); /* it was counted without knowing the best */
   }
   PetscCall(PetscFree(named));
-  PetscCall(error);
   PetscFunctionReturn(0);
 }
 

@@ -44,7 +44,9 @@ PetscErrorCode rt_model_open_data(const RtJob *job, const char *section, RtModel
   if (!error) error = rt_model_augment(job, data->info, &data->augment);
   if (!error)
     error = rt_sampler_create(&params, data->info->samples, data->info->classes, data->samples.label, &data->sampler);
-  RtAgree(job->comm, error);
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_model_close_data(data));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -170,8 +172,9 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   if (!there) PetscFunctionReturn(0);
   error = rt_onnx_read(path, graph, hash);
   if (!error) error = rt_recipe_check(*graph, info, role);
-  if (error && *graph) PetscCall(rt_graph_destroy(graph));
-  RtAgree(job->comm, error);
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -217,7 +220,9 @@ PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelDa
     if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
     error = rt_recipe_mlp(&recipe, data->info, graph);
   }
-  RtAgree(job->comm, error);
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 

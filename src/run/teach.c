@@ -39,8 +39,8 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
   *stopped = false;
   if (own[0]) RtUsage("-teacher_model %s is a finished teacher: there is nothing to train", own);
   PetscCall(rt_model_open_data(job, "teacher", &data));
-  PetscCall(rt_model_record(job, RT_CONTENT_TEACHER, data.info->hash, "", "", &record));
-  error = rt_model_done(job, "teacher.onnx", record, &done);
+  error = rt_model_record(job, RT_CONTENT_TEACHER, data.info->hash, "", "", &record);
+  if (!error) error = rt_model_done(job, "teacher.onnx", record, &done);
   if (!error && done) rt_message_print("teacher: %s/teacher.onnx is done already", job->dir);
   if (!error && !done) error = train(job, &data, record, stopped);
   PetscCall(PetscFree(record));
