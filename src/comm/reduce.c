@@ -103,7 +103,7 @@ static PetscErrorCode make_memory(RtReduce *r)
   PetscFunctionReturn(0);
 }
 
-/* Who owns what, and what each rank would send. */
+/* Who owns what, and what each rank will send. */
 static PetscErrorCode make_parts(RtReduce *r)
 {
   int64_t blocks = r->n / BLOCK, inbox = 0;
@@ -206,10 +206,9 @@ void rt_reduce_own(const RtReduce *reduce, int64_t *first, int64_t *count)
   *count = reduce->kind == RT_REDUCE_FAST ? reduce->n : own_count(reduce, reduce->rank);
 }
 
-/* Sum nodes, which stand in the order of their lanes, as far as the tree allows: elements [first, first + count) of
-   each. The threads share the elements. */
-static void sum_nodes(RtReduce *r, int nodes, const RtLaneNode *node, int64_t first, int64_t count,
-                      RtLaneForest *forest)
+/* Sum nodes, which stand in the order of their lanes, as far as the tree allows: the first `count` elements of each.
+   The threads share the elements. */
+static void sum_nodes(RtReduce *r, int nodes, const RtLaneNode *node, int64_t count, RtLaneForest *forest)
 {
   int64_t blocks = count / BLOCK;
 
@@ -222,7 +221,7 @@ static void sum_nodes(RtReduce *r, int nodes, const RtLaneNode *node, int64_t fi
     for (int i = 0; i < nodes; i++) {
       RtLaneNode part = node[i];
 
-      part.data += first + from;
+      part.data += from;
       rt_lanes_push(&mine, part, to - from, add, NULL, NULL);
     }
     if (thread == 0) *forest = mine;
@@ -272,7 +271,7 @@ static PetscErrorCode sum_tree(RtReduce *r, int nodes, RtLaneNode *node, const f
   int all = 0;
 
   PetscFunctionBegin;
-  sum_nodes(r, nodes, node, 0, r->n, &forest);
+  sum_nodes(r, nodes, node, r->n, &forest);
   if (r->size > 1) PetscCall(exchange(r, &forest));
   for (int p = 0; p < r->size; p++) {
     const RtLaneForest *from = p == r->rank ? &forest : &r->remote[p];
@@ -283,7 +282,7 @@ static PetscErrorCode sum_tree(RtReduce *r, int nodes, RtLaneNode *node, const f
       all++;
     }
   }
-  sum_nodes(r, all, node, 0, own_count(r, r->rank), &forest);
+  sum_nodes(r, all, node, own_count(r, r->rank), &forest);
   *sum = forest.node[0].data;
   PetscFunctionReturn(0);
 }
