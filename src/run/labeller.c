@@ -129,8 +129,8 @@ static PetscErrorCode take_shards(Labeller *l, RtCounter *counter, int64_t count
   *made = 0;
   while (!rt_stop_asked()) {
     PetscCall(rt_counter_next(counter, &next));
+    rt_message_progress_show(&progress, PetscMin(next, count) * l->store.shard); /* what all ranks have taken */
     if (next >= count) break;
-    rt_message_progress_show(&progress, next * l->store.shard);
     PetscCall(label_shard(l, todo[next]));
     ++*made;
   }
