@@ -1,4 +1,5 @@
 #include "cli/verbs.h"
+#include "core/fault.h"
 #include "core/message.h"
 #include "run/job.h"
 
@@ -108,8 +109,11 @@ static bool take_word(int *argc, char **argv, const char *const *words)
 static PetscErrorCode retort(int argc, char **argv, bool help, bool version, bool *stopped)
 {
   const Verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
+  int rank;
 
   PetscFunctionBegin;
+  PetscCallMPI(MPI_Comm_rank(PETSC_COMM_WORLD, &rank));
+  PetscCall(rt_fault_start(rank));
   if (version) {
     rt_message_print("retort %s", RETORT_VERSION);
     PetscFunctionReturn(0);

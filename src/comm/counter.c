@@ -1,5 +1,7 @@
 #include "comm/counter.h"
 
+#include "core/fault.h"
+
 PetscErrorCode rt_counter_create(MPI_Comm comm, RtCounter *counter)
 {
   int64_t *base;
@@ -33,6 +35,7 @@ PetscErrorCode rt_counter_next(RtCounter *counter, int64_t *number)
   const int64_t one = 1;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_SEND));
   PetscCallMPI(MPI_Fetch_and_op(&one, number, MPI_INT64_T, 0, 0, MPI_SUM, counter->window));
   PetscCallMPI(MPI_Win_flush(0, counter->window));
   PetscFunctionReturn(0);

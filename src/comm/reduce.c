@@ -1,6 +1,7 @@
 #include "comm/reduce.h"
 
 #include "comm/lanes.h"
+#include "core/fault.h"
 #include "core/memory.h"
 #include "core/simd.h"
 
@@ -309,6 +310,7 @@ PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum)
   int nodes;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_SEND));
   nodes = list_nodes(reduce, reduce->node);
   if (reduce->kind == RT_REDUCE_FAST)
     PetscCall(sum_fast(reduce, nodes, reduce->node, sum));
@@ -321,6 +323,7 @@ PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum)
 PetscErrorCode rt_reduce_gather(RtReduce *reduce)
 {
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_SEND));
   if (reduce->kind == RT_REDUCE_FAST || reduce->size == 1) PetscFunctionReturn(0);
   PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter, reduce->block_count,
                               reduce->block_first, reduce->block, reduce->comm));

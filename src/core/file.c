@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "core/file.h"
+#include "core/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +49,7 @@ PetscErrorCode rt_file_commit(const char *temporary, const char *path)
   int file, failed;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_WRITE));
   file = open(temporary, O_RDONLY);
   failed = file < 0 || fsync(file);
   if (file >= 0) close(file);
@@ -69,6 +71,8 @@ PetscErrorCode rt_file_write(const char *path, const void *data, size_t bytes)
 
   PetscFunctionBegin;
   PetscCall(rt_file_temporary(path, temporary, sizeof(temporary)));
+  PetscCall(rt_fault_at(RT_FAULT_OPEN));
+  PetscCall(rt_fault_at(RT_FAULT_WRITE));
   file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
   RtCheck(file >= 0, "%s: cannot be written: %s", path, strerror(errno));
   while (bytes > 0) {
@@ -98,6 +102,7 @@ PetscErrorCode rt_file_read(const char *path, void **data, size_t *bytes)
   int file;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_OPEN));
   file = open(path, O_RDONLY);
   RtCheck(file >= 0, "%s: cannot be read: %s", path, strerror(errno));
   if (fstat(file, &status) || !S_ISREG(status.st_mode)) {

@@ -39,12 +39,12 @@ PetscErrorCode rt_archive_create(const char *path, const char *title, RtArchive 
 
 PetscErrorCode rt_archive_dimension(RtArchive *archive, const char *name, int64_t length)
 {
-  int id;
+  int id, absent;
   size_t old;
 
   PetscFunctionBegin;
-  if (!nc_inq_dimid(archive->nc, name, &id) && !nc_inq_dimlen(archive->nc, id, &old) && old == (size_t)length)
-    PetscFunctionReturn(0);
+  RtNetcdfTry(absent, nc_inq_dimid(archive->nc, name, &id) || nc_inq_dimlen(archive->nc, id, &old));
+  if (!absent && old == (size_t)length) PetscFunctionReturn(0);
   RtNetcdfWrite(archive->path, nc_def_dim(archive->nc, name, (size_t)length, &id));
   PetscFunctionReturn(0);
 }
@@ -159,12 +159,12 @@ PetscErrorCode rt_archive_close(RtArchive **archive)
 {
   PetscFunctionBegin;
   if (!*archive) PetscFunctionReturn(0);
-  (void)nc_close((*archive)->nc);
+  rt_netcdf_close((*archive)->nc);
   PetscCall(PetscFree(*archive));
   PetscFunctionReturn(0);
 }
 
-int64_t rt_archive_length(const RtArchive *archive, const char *name)
+static int64_t length_of(const RtArchive *archive, const char *name)
 {
   int variable, ndim, id[NC_MAX_VAR_DIMS];
   int64_t elements = 1;
@@ -175,6 +175,16 @@ int64_t rt_archive_length(const RtArchive *archive, const char *name)
   for (int i = 0; i < ndim; i++)
     if (nc_inq_dimlen(archive->nc, id[i], &length) || __builtin_mul_overflow(elements, (int64_t)length, &elements))
       return -1;
+  return elements;
+}
+
+int64_t rt_archive_length(const RtArchive *archive, const char *name)
+{
+  int64_t elements;
+
+  rt_netcdf_lock();
+  elements = length_of(archive, name);
+  rt_netcdf_unlock();
   return elements;
 }
 

@@ -67,7 +67,7 @@ static PetscErrorCode read_floats(const RtDataset *dataset, const RtVariable *va
   int status;
 
   PetscFunctionBegin;
-  status = nc_get_vara_float(dataset->nc, variable->id, start, count, out);
+  RtNetcdfTry(status, nc_get_vara_float(dataset->nc, variable->id, start, count, out));
   /* Doubles that no float can hold have become infinite, and are found next. */
   if (status != NC_ERANGE) RtNetcdfRead(path, status);
   PetscCall(rt_content_check_floats(path, what, first, samples, size, out));
@@ -86,7 +86,7 @@ static PetscErrorCode read_labels(const RtDataset *dataset, int64_t first, int64
   for (int64_t done = 0; done < count; done += (int64_t)size) {
     start = (size_t)(first + done);
     size = (size_t)(count - done < LABELS ? count - done : LABELS);
-    status = nc_get_vara_longlong(dataset->nc, dataset->label.id, &start, &size, piece);
+    RtNetcdfTry(status, nc_get_vara_longlong(dataset->nc, dataset->label.id, &start, &size, piece));
     if (status != NC_ERANGE) RtNetcdfRead(dataset->path, status);
     for (size_t i = 0; i < size; i++) {
       RtCheck(piece[i] >= 0 && piece[i] < limit, "%s: the label of sample %lld is %lld, outside 0 ... %d",
@@ -226,7 +226,7 @@ static PetscErrorCode examine(RtDataset *dataset)
 static PetscErrorCode destroy(RtDataset **dataset)
 {
   PetscFunctionBegin;
-  if ((*dataset)->nc >= 0) nc_close((*dataset)->nc);
+  if ((*dataset)->nc >= 0) rt_netcdf_close((*dataset)->nc);
   PetscCall(rt_dataset_free_names((*dataset)->info.classes, &(*dataset)->info.class_name));
   PetscCall(PetscFree(*dataset));
   PetscFunctionReturn(0);

@@ -39,7 +39,7 @@ static PetscErrorCode find_variable(const RtDataset *dataset, const char *name, 
   memset(variable, 0, sizeof *variable);
   variable->id = -1;
   variable->scale = 1;
-  status = nc_inq_varid(nc, name, &variable->id);
+  RtNetcdfTry(status, nc_inq_varid(nc, name, &variable->id));
   if (status == NC_ENOTVAR) {
     variable->id = -1;
     PetscFunctionReturn(0);
@@ -147,13 +147,13 @@ static PetscErrorCode count_flags(const RtDataset *dataset, int *classes, bool *
   PetscFunctionBegin;
   *classes = 0;
   *plain = true;
-  status = nc_inq_att(dataset->nc, id, "flag_values", &type, &length);
+  RtNetcdfTry(status, nc_inq_att(dataset->nc, id, "flag_values", &type, &length));
   if (status == NC_ENOTATT) PetscFunctionReturn(0);
   RtNetcdfRead(path, status);
   RtCheck(type != NC_CHAR && type < NC_STRING && length > 0 && (int64_t)length <= dataset->bytes,
           "%s: flag_values of 'label' are not numbers", path);
   PetscCall(PetscMalloc1(length, &flag));
-  status = nc_get_att_longlong(dataset->nc, id, "flag_values", flag);
+  RtNetcdfTry(status, nc_get_att_longlong(dataset->nc, id, "flag_values", flag));
   for (size_t i = 0; !status && i < length; i++) {
     *plain = *plain && flag[i] == (long long)i;
     if (flag[i] > most) most = flag[i];

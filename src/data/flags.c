@@ -41,8 +41,8 @@ PetscErrorCode rt_flags_put(const char *path, int nc, int variable, const RtData
   if (!info->class_name) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1((size_t)info->classes, &flag));
   for (int i = 0; i < info->classes; i++) flag[i] = i;
-  status = nc_inq_vartype(nc, variable, &type); /* CF: flags have the type of their variable */
-  if (!status) status = nc_put_att_int(nc, variable, "flag_values", type, (size_t)info->classes, flag);
+  RtNetcdfTry(status, nc_inq_vartype(nc, variable, &type)); /* CF: flags have the type of their variable */
+  if (!status) RtNetcdfTry(status, nc_put_att_int(nc, variable, "flag_values", type, (size_t)info->classes, flag));
   PetscCall(PetscFree(flag));
   RtNetcdfWrite(path, status);
   PetscCall(join_names(info, true, &text, &changed));

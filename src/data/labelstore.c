@@ -188,7 +188,7 @@ static PetscErrorCode open_and_use(const char *dir, const RtLabelstoreInfo *info
   PetscCall(shard_path(dir, number, shard.path, sizeof shard.path));
   PetscCall(rt_netcdf_open(shard.path, &shard.nc, &shard.bytes));
   error = use(&shard, info, number, logits);
-  nc_close(shard.nc);
+  rt_netcdf_close(shard.nc);
   PetscCall(error);
   PetscFunctionReturn(0);
 }
@@ -310,7 +310,7 @@ PetscErrorCode rt_labelstore_describe(const char *dir, RtLabelstoreInfo *info, b
   PetscCall(shard_path(dir, least, shard.path, sizeof shard.path));
   PetscCall(rt_netcdf_open(shard.path, &shard.nc, &shard.bytes));
   error = describe(&shard, info);
-  nc_close(shard.nc);
+  rt_netcdf_close(shard.nc);
   PetscCall(error);
   PetscFunctionReturn(0);
 }

@@ -42,7 +42,7 @@ static PetscErrorCode put_ids(const char *path, int nc, const char *name, int di
   chunk = (size_t)count;
   PetscCall(PetscMalloc1(chunk, &id));
   for (int64_t i = 0; i < count; i++) id[i] = first + i;
-  status = nc_put_vara_longlong(nc, var, &start, &chunk, id);
+  RtNetcdfTry(status, nc_put_vara_longlong(nc, var, &start, &chunk, id));
   PetscCall(PetscFree(id));
   RtNetcdfWrite(path, status);
   PetscFunctionReturn(0);

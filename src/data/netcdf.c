@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -11,6 +12,40 @@
 #include <unistd.h>
 
 enum { DESCRIPTORS = 65536 };
+
+static pthread_mutex_t lock;
+static pthread_once_t lock_made = PTHREAD_ONCE_INIT;
+
+static void make_lock(void)
+{
+  pthread_mutexattr_t kind;
+
+  pthread_mutexattr_init(&kind);
+  pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+  pthread_mutex_init(&lock, &kind);
+  pthread_mutexattr_destroy(&kind);
+}
+
+void rt_netcdf_lock(void)
+{
+  pthread_once(&lock_made, make_lock);
+  pthread_mutex_lock(&lock);
+}
+
+void rt_netcdf_unlock(void)
+{
+  int system = errno; /* the caller's reason */
+
+  pthread_mutex_unlock(&lock);
+  errno = system;
+}
+
+void rt_netcdf_close(int nc)
+{
+  rt_netcdf_lock();
+  nc_close(nc);
+  rt_netcdf_unlock();
+}
 
 /* Is there no room left beside path? HDF5 does not always let errno through. */
 static bool no_room(const char *path)
@@ -54,6 +89,7 @@ PetscErrorCode rt_netcdf_open(const char *path, int *nc, int64_t *bytes)
   struct stat file;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_OPEN));
   RtCheck(!stat(path, &file), "%s: cannot be read: %s", path, strerror(errno));
   RtCheck(S_ISREG(file.st_mode), "%s is not a file", path);
   RtNetcdfRead(path, nc_open(path, NC_NOWRITE, nc));
@@ -76,8 +112,8 @@ PetscErrorCode rt_netcdf_create(const char *temporary, const char *path, const c
   int made, status;
 
   PetscFunctionBegin;
-  errno = 0;
-  status = nc_create(temporary, NC_NETCDF4 | NC_CLOBBER, &made);
+  PetscCall(rt_fault_at(RT_FAULT_OPEN));
+  RtNetcdfTry(status, nc_create(temporary, NC_NETCDF4 | NC_CLOBBER, &made));
   if (status) {
     error = rt_netcdf_fail(path, true, status, errno);
     (void)unlink(temporary);
@@ -116,7 +152,7 @@ PetscErrorCode rt_netcdf_abandon(const char *temporary, int nc)
   all = before;
   all.rlim_cur = all.rlim_max;
   setrlimit(RLIMIT_FSIZE, &all);
-  nc_close(nc);
+  rt_netcdf_close(nc);
   setrlimit(RLIMIT_FSIZE, &before);
   PetscCall(rt_file_remove(temporary));
   PetscFunctionReturn(0);
@@ -139,8 +175,7 @@ PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc)
   error = flush_file(path, nc);
   if (error) PetscCall(rt_netcdf_abandon(temporary, nc));
   PetscCall(error);
-  errno = 0;
-  status = nc_close(nc);
+  RtNetcdfTry(status, nc_close(nc));
   if (status) {
     error = rt_netcdf_fail(path, true, status, errno);
     PetscCall(rt_file_remove(temporary));
@@ -182,7 +217,7 @@ static PetscErrorCode find(const char *path, int nc, int var, const char *name, 
 
   PetscFunctionBegin;
   *type = NC_NAT;
-  status = nc_inq_att(nc, var, name, type, length);
+  RtNetcdfTry(status, nc_inq_att(nc, var, name, type, length));
   if (status == NC_ENOTATT)
     *type = NC_NAT;
   else
@@ -203,12 +238,14 @@ PetscErrorCode rt_netcdf_get_text(const char *path, int nc, int var, const char 
   if (type == NC_STRING && length == 1) {
     RtNetcdfRead(path, nc_get_att_string(nc, var, name, &string));
     PetscCall(PetscStrallocpy(string ? string : "", text));
+    rt_netcdf_lock();
     nc_free_string(1, &string);
+    rt_netcdf_unlock();
   } else if (type == NC_CHAR) {
     RtCheck((int64_t)length <= limit, "%s is damaged: its attribute '%s' claims more bytes than the file has", path,
             name);
     PetscCall(PetscMalloc1(length + 1, &found));
-    status = nc_get_att_text(nc, var, name, found);
+    RtNetcdfTry(status, nc_get_att_text(nc, var, name, found));
     if (status) PetscCall(PetscFree(found));
     RtNetcdfRead(path, status);
     found[length] = 0;

@@ -2,6 +2,8 @@
 #ifndef RT_DATA_NETCDF_H
 #define RT_DATA_NETCDF_H
 
+#include "core/fault.h"
+
 #include <errno.h>
 #include <netcdf.h>
 #include <retort/types.h>
@@ -11,11 +13,28 @@
 #define RtNetcdfWrite(path, call) RtNetcdfDo(path, true, call)
 #define RtNetcdfDo(path, writing, call)                                                                                \
   do {                                                                                                                 \
-    int status_;                                                                                                       \
+    int status_, system_;                                                                                              \
+    if (writing) PetscCall(rt_fault_at(RT_FAULT_WRITE));                                                               \
+    rt_netcdf_lock();                                                                                                  \
     errno = 0;                                                                                                         \
     status_ = (call);                                                                                                  \
-    if (PetscUnlikely(status_)) PetscCall(rt_netcdf_fail(path, writing, status_, errno));                              \
+    system_ = errno;                                                                                                   \
+    rt_netcdf_unlock();                                                                                                \
+    if (PetscUnlikely(status_)) PetscCall(rt_netcdf_fail(path, writing, status_, system_));                            \
   } while (0)
+/* The status of a call, for the caller to judge. */
+#define RtNetcdfTry(status, call)                                                                                      \
+  do {                                                                                                                 \
+    rt_netcdf_lock();                                                                                                  \
+    errno = 0;                                                                                                         \
+    (status) = (call);                                                                                                 \
+    rt_netcdf_unlock();                                                                                                \
+  } while (0)
+
+/* NetCDF and HDF5 are not safe for threads: each call of theirs stands between these two, or in one of the macros. A
+   thread that has the lock may take it again. */
+void rt_netcdf_lock(void);
+void rt_netcdf_unlock(void);
 
 /* Fail with one line that names the file and the reason. system: errno just after the call; HDF5 hides a full disk
    behind a status of its own. */
@@ -26,6 +45,9 @@ PetscErrorCode rt_netcdf_open(const char *path, int *nc, int64_t *bytes);
 /* Create a NetCDF-4 file under the name temporary, with the global attributes that all of Retort's outputs share.
    path: the name that it will have, for messages. */
 PetscErrorCode rt_netcdf_create(const char *temporary, const char *path, const char *title, int *nc);
+
+/* Close a file that was opened to read. */
+void rt_netcdf_close(int nc);
 
 /* Close a file made by rt_netcdf_create and give it its name. Errors remove the file. */
 PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc);

@@ -1,5 +1,6 @@
 #include "comm/agree.h"
 #include "comm/counter.h"
+#include "core/fault.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/message.h"
@@ -109,6 +110,7 @@ static PetscErrorCode label_shard(Labeller *l, int64_t shard)
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_STEP));
   PetscCall(rt_samples_load(l->dataset, shard * l->store.shard, count, &samples));
   for (int64_t i = 0; i < count; i++) l->sample[i] = samples.first + i;
   error = infer(l, &samples, count, l->sample, l->logits);

@@ -1,6 +1,7 @@
 #include "run/trainer.h"
 
 #include "comm/agree.h"
+#include "core/fault.h"
 #include "core/memory.h"
 #include "core/message.h"
 #include "run/stop.h"
@@ -132,6 +133,7 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
   const float *gradient;
 
   PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_STEP));
   PetscCall(rt_plan_set_parameters(t->plan, t->parameter));
   PetscCall(enter(t, RT_PHASE_LANES));
   PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward */
