@@ -49,7 +49,16 @@ void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_
 
 /* Compute the logits (and the outputs, where wanted) from what stands in the inputs. */
 PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work);
+/* The same, and show each float result as soon as it is computed: what a node gives, with the bias and the Relu that
+   were fused to it. node: its name; data: [size]. */
+typedef PetscErrorCode (*RtPlanWatch)(void *context, const char *node, int value, int64_t size, const float *data);
+PetscErrorCode rt_plan_forward_watched(const RtPlan *plan, RtWork *work, RtPlanWatch watch, void *context);
 /* gradient: [graph->flat] is overwritten with the gradient of every parameter; padding is not touched. */
 PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradient);
+/* The same, and tell `ready` whenever more of the gradient stands: all its elements from `from` on. `from` falls to 0.
+   The last call comes before the end of backward only where something is left to do. */
+typedef PetscErrorCode (*RtPlanReady)(void *context, int64_t from);
+PetscErrorCode rt_plan_backward_by_parts(const RtPlan *plan, RtWork *work, float *gradient, RtPlanReady ready,
+                                         void *context);
 
 #endif

@@ -29,6 +29,31 @@ void rt_lanes_push(RtLaneForest *forest, RtLaneNode node, int64_t length,
   forest->node[forest->count++] = node;
 }
 
+int rt_lanes_pairs(int lanes, int count, const RtLaneNode *node, int *left, int *right)
+{
+  RtLaneForest forest = {.lanes = lanes};
+  float number[RT_LANES_DEPTH], *freed[RT_LANES_DEPTH]; /* what points into it stands for a node */
+  int pairs = 0, free_at[RT_LANES_DEPTH], of[RT_LANES_DEPTH], spare = RT_LANES_DEPTH;
+
+  for (int i = 0; i < RT_LANES_DEPTH; i++) free_at[i] = i;
+  for (int i = 0; i < count; i++) {
+    RtLaneNode next = node[i];
+    int frees = 0, place = free_at[--spare];
+
+    of[place] = i;
+    next.data = &number[place];
+    rt_lanes_push(&forest, next, 0, NULL, freed, &frees);
+    for (int f = 0; f < frees; f++) { /* the left one of an addition is the right one of the next */
+      const float *to = f + 1 < frees ? freed[f + 1] : forest.node[forest.count - 1].data;
+
+      right[pairs] = of[freed[f] - number];
+      left[pairs++] = of[to - number];
+    }
+    for (int f = 0; f < frees; f++) free_at[spare++] = (int)(freed[f] - number);
+  }
+  return pairs;
+}
+
 int rt_lanes_buffers(int lanes, int first, int count)
 {
   RtLaneForest forest = {.lanes = lanes};

@@ -30,6 +30,10 @@ typedef struct {
 void rt_lanes_push(RtLaneForest *forest, RtLaneNode node, int64_t length,
                    void (*add)(float *left, const float *right, int64_t length), float **free_data, int *frees);
 
+/* The additions, in order, that sum `count` nodes as far as the tree allows: left[i] += right[i], numbers of nodes.
+   left, right: [count]. Returns how many; after them the sums stand in the nodes that were not a right one. */
+int rt_lanes_pairs(int lanes, int count, const RtLaneNode *node, int *left, int *right);
+
 /* Buffers that are in use at once while the lanes [first, first + count) are pushed one after the other. */
 int rt_lanes_buffers(int lanes, int first, int count);
 

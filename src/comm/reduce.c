@@ -1,16 +1,18 @@
 #include "comm/reduce.h"
 
-#include "comm/lanes.h"
+#include "comm/exchange.h"
 #include "core/fault.h"
 #include "core/memory.h"
 #include "core/simd.h"
 
 #include <omp.h>
+#include <stdatomic.h>
+#include <string.h>
 
 enum {
-  BLOCK = 16,      /* floats: parts begin at a cache line, and counts of blocks fit an int */
+  BLOCK = RT_PARTS_BLOCK,
   PIECE = 1 << 28, /* floats in one MPI_Iallreduce */
-  TAG = 17
+  RANGE = 1 << 18  /* floats of a range, at least */
 };
 
 /* What one thread fills and sums. */
@@ -19,6 +21,11 @@ typedef struct {
   RtLaneForest forest;
   int most, spares; /* buffers: all, and those that are free */
   float **spare;
+  /* The additions of its last lane are done range by range. */
+  int additions;
+  float *left[RT_LANES_DEPTH], *right[RT_LANES_DEPTH];
+  int64_t added;      /* from here on they are done */
+  atomic_llong ready; /* the same, for thread 0 to see */
 } Worker;
 
 struct RtReduce {
@@ -27,15 +34,22 @@ struct RtReduce {
   RtReduceKind kind;
   int rank, size, lanes, threads;
   int64_t n;
-  int buffers, requests;
+  int buffers;
   float **buffer; /* [buffers] all of them */
   Worker *worker; /* [threads] */
   float *parameter;
-  float *inbox;                   /* what other ranks send for the own part */
-  RtLaneForest *remote;           /* [size] shape of what each rank sends */
-  int *block_count, *block_first; /* [size] parts, in blocks */
-  MPI_Request *request;
-  RtLaneNode *node; /* [lanes] what is summed in a step */
+  RtParts parts;
+  /* This step's nodes: those of all threads, then what is left when they are summed. */
+  int nodes;
+  RtLaneNode *node; /* [lanes] */
+  int additions, *left, *right;
+  RtLaneForest forest;
+  int next;             /* range that is summed and sent next, from the last to the first; -1: all are */
+  RtExchange *exchange; /* the tree over ranks; NULL on one rank, and for the plain kind */
+  MPI_Request *request; /* of the plain kind */
+  int requests;
+  int peak; /* of the sums of this step */
+  double seconds;
 };
 
 RT_SIMD
@@ -44,14 +58,19 @@ static void add(float *restrict left, const float *restrict right, int64_t lengt
   for (int64_t i = 0; i < length; i++) left[i] += right[i];
 }
 
-static int64_t own_first(const RtReduce *r, int rank)
+RT_SIMD
+static int peak_of(const float *number, int64_t length)
 {
-  return (int64_t)r->block_first[rank] * BLOCK;
-}
+  int peak = 0;
 
-static int64_t own_count(const RtReduce *r, int rank)
-{
-  return (int64_t)r->block_count[rank] * BLOCK;
+  for (int64_t i = 0; i < length; i++) {
+    int bits;
+
+    memcpy(&bits, &number[i], sizeof(bits));
+    bits &= INT32_MAX;
+    peak = bits > peak ? bits : peak;
+  }
+  return peak;
 }
 
 static size_t buffer_bytes(const RtReduce *r)
@@ -81,7 +100,7 @@ static PetscErrorCode share_lanes(RtReduce *r)
   PetscFunctionReturn(0);
 }
 
-/* Give every thread its buffers back. */
+/* Give every thread its buffers back, for a new step. */
 static void release(RtReduce *r)
 {
   int used = 0;
@@ -89,10 +108,14 @@ static void release(RtReduce *r)
   for (int t = 0; t < r->threads; t++) {
     Worker *w = &r->worker[t];
 
-    w->forest.count = 0;
+    w->forest.count = w->additions = 0;
+    w->added = r->n;
+    atomic_store(&w->ready, w->count ? r->n : 0); /* without lanes it is ready */
     w->spares = 0;
     for (int b = 0; b < w->most; b++) w->spare[w->spares++] = r->buffer[used++];
   }
+  r->next = r->parts.ranges - 1;
+  r->nodes = r->requests = 0;
 }
 
 static PetscErrorCode make_memory(RtReduce *r)
@@ -100,56 +123,37 @@ static PetscErrorCode make_memory(RtReduce *r)
   PetscFunctionBegin;
   PetscCall(rt_memory_create(buffer_bytes(r), &r->parameter));
   for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_create(buffer_bytes(r), &r->buffer[b]));
-  release(r);
-  PetscFunctionReturn(0);
-}
-
-/* Who owns what, and what each rank will send. */
-static PetscErrorCode make_parts(RtReduce *r)
-{
-  int64_t blocks = r->n / BLOCK, inbox = 0;
-
-  PetscFunctionBegin;
-  PetscCheck(blocks < INT32_MAX, PETSC_COMM_SELF, PETSC_ERR_SUP, "more than 2^35 parameters");
-  PetscCall(PetscMalloc2(r->size, &r->block_count, r->size, &r->block_first));
-  PetscCall(PetscMalloc1(r->size, &r->remote));
-  for (int p = 0; p < r->size; p++) {
-    int first, count;
-
-    r->block_first[p] = (int)(blocks * p / r->size);
-    r->block_count[p] = (int)(blocks * (p + 1) / r->size) - r->block_first[p];
-    rt_lanes_share(r->lanes, p, r->size, &first, &count);
-    rt_lanes_forest(r->lanes, first, count, &r->remote[p]);
-    if (p != r->rank) r->requests += r->remote[p].count;
-  }
-  inbox = (int64_t)r->requests * own_count(r, r->rank);
-  r->requests += r->remote[r->rank].count * (r->size - 1);
-  PetscCall(PetscMalloc1(r->requests + 1, &r->request));
   PetscCall(PetscMalloc1(r->lanes, &r->node));
-  if (r->kind == RT_REDUCE_TREE && inbox) PetscCall(rt_memory_create((size_t)inbox * sizeof(float), &r->inbox));
+  PetscCall(PetscMalloc2(r->lanes, &r->left, r->lanes, &r->right));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_reduce_create(MPI_Comm comm, int64_t n, int lanes, int threads, RtReduceKind kind, RtReduce **reduce)
+PetscErrorCode rt_reduce_create(MPI_Comm comm, const RtReduceParams *params, RtReduce **reduce)
 {
   RtReduce *r;
 
   PetscFunctionBegin;
-  PetscCheck(n % BLOCK == 0, PETSC_COMM_SELF, PETSC_ERR_ARG_SIZ, "the length is no multiple of %d", BLOCK);
+  PetscCheck(params->n % BLOCK == 0, PETSC_COMM_SELF, PETSC_ERR_ARG_SIZ, "the length is no multiple of %d", BLOCK);
   PetscCall(PetscNew(&r));
   *reduce = r;
-  r->n = n;
-  r->lanes = lanes;
-  r->threads = threads;
-  r->kind = kind;
+  r->n = params->n;
+  r->lanes = params->lanes;
+  r->threads = params->threads;
+  r->kind = params->kind;
   PetscCallMPI(MPI_Comm_dup(comm, &r->comm));
   PetscCallMPI(MPI_Comm_rank(r->comm, &r->rank));
   PetscCallMPI(MPI_Comm_size(r->comm, &r->size));
   PetscCallMPI(MPI_Type_contiguous(BLOCK, MPI_FLOAT, &r->block));
   PetscCallMPI(MPI_Type_commit(&r->block));
+  PetscCall(
+      rt_parts_create(r->n, r->size, params->cuts, params->cut, params->range > 0 ? params->range : RANGE, &r->parts));
   PetscCall(share_lanes(r));
   PetscCall(make_memory(r));
-  PetscCall(make_parts(r));
+  if (r->kind == RT_REDUCE_FAST)
+    PetscCall(PetscMalloc1(r->parts.ranges + r->n / PIECE + 1, &r->request));
+  else if (r->size > 1)
+    PetscCall(rt_exchange_create(r->comm, &r->parts, r->lanes, params->segment, &r->exchange));
+  release(r);
   PetscFunctionReturn(0);
 }
 
@@ -159,16 +163,16 @@ PetscErrorCode rt_reduce_destroy(RtReduce **reduce)
 
   PetscFunctionBegin;
   if (!r) PetscFunctionReturn(0);
+  PetscCall(rt_exchange_destroy(&r->exchange));
   PetscCall(rt_memory_destroy(&r->parameter));
   for (int b = 0; b < r->buffers; b++) PetscCall(rt_memory_destroy(&r->buffer[b]));
-  for (int t = 0; t < r->threads; t++) PetscCall(PetscFree(r->worker[t].spare));
+  for (int t = 0; r->worker && t < r->threads; t++) PetscCall(PetscFree(r->worker[t].spare));
   PetscCall(PetscFree(r->buffer));
   PetscCall(PetscFree(r->worker));
-  PetscCall(PetscFree2(r->block_count, r->block_first));
-  PetscCall(PetscFree(r->remote));
-  PetscCall(PetscFree(r->request));
   PetscCall(PetscFree(r->node));
-  PetscCall(rt_memory_destroy(&r->inbox));
+  PetscCall(PetscFree2(r->left, r->right));
+  PetscCall(rt_parts_destroy(&r->parts));
+  PetscCall(PetscFree(r->request));
   PetscCallMPI(MPI_Type_free(&r->block));
   PetscCallMPI(MPI_Comm_free(&r->comm));
   PetscCall(PetscFree(*reduce));
@@ -193,130 +197,193 @@ float *rt_reduce_buffer(RtReduce *reduce, int thread)
   return w->spare[w->spares - 1];
 }
 
+int rt_reduce_ranges(const RtReduce *reduce)
+{
+  return reduce->parts.ranges;
+}
+
+void rt_reduce_own(const RtReduce *reduce, int range, int64_t *first, int64_t *count)
+{
+  RtPart own = rt_parts_get(&reduce->parts, range, reduce->rank);
+
+  if (reduce->kind == RT_REDUCE_FAST) {
+    own.first = reduce->parts.edge[range];
+    own.count = reduce->parts.edge[range + 1] - own.first;
+  }
+  *first = own.first;
+  *count = own.count;
+}
+
+int64_t rt_reduce_owned(const RtReduce *reduce)
+{
+  return reduce->kind == RT_REDUCE_FAST ? reduce->n : rt_parts_owned(&reduce->parts, reduce->rank);
+}
+
+double rt_reduce_seconds(RtReduce *reduce)
+{
+  double seconds = reduce->seconds;
+
+  reduce->seconds = 0;
+  return seconds;
+}
+
+/* Append the last lane of a thread to its nodes. The additions that this means are noted, not done. */
+static void append_last(RtReduce *r, Worker *w, int lane)
+{
+  float *data = w->spare[--w->spares], *freed[RT_LANES_DEPTH];
+  int frees = 0;
+
+  rt_lanes_push(&w->forest, (RtLaneNode){.index = lane, .data = data}, r->n, NULL, freed, &frees);
+  for (int i = 0; i < frees; i++) {
+    w->right[w->additions] = freed[i];
+    w->left[w->additions++] = i + 1 < frees ? freed[i + 1] : w->forest.node[w->forest.count - 1].data;
+  }
+}
+
+/* Do these additions from `from` on. */
+static void add_last(Worker *w, int64_t from)
+{
+  if (from >= w->added) return;
+  for (int i = 0; i < w->additions; i++) add(w->left[i] + from, w->right[i] + from, w->added - from);
+  w->added = from;
+  atomic_store_explicit(&w->ready, from, memory_order_release);
+}
+
 void rt_reduce_push(RtReduce *reduce, int thread, int lane)
 {
   Worker *w = &reduce->worker[thread];
-  float *data = w->spare[--w->spares];
 
-  rt_lanes_push(&w->forest, (RtLaneNode){.index = lane, .data = data}, reduce->n, add, w->spare, &w->spares);
+  if (lane < w->first + w->count - 1) {
+    float *data = w->spare[--w->spares];
+
+    rt_lanes_push(&w->forest, (RtLaneNode){.index = lane, .data = data}, reduce->n, add, w->spare, &w->spares);
+    return;
+  }
+  if (w->added == reduce->n) append_last(reduce, w, lane);
+  add_last(w, 0);
 }
 
-void rt_reduce_own(const RtReduce *reduce, int64_t *first, int64_t *count)
+/* The nodes of all threads of this rank, in order, and how they are summed. Once a step, when all are there. */
+static void list_nodes(RtReduce *r)
 {
-  *first = reduce->kind == RT_REDUCE_FAST ? 0 : own_first(reduce, reduce->rank);
-  *count = reduce->kind == RT_REDUCE_FAST ? reduce->n : own_count(reduce, reduce->rank);
+  if (r->nodes) return;
+  for (int t = 0; t < r->threads; t++)
+    for (int i = 0; i < r->worker[t].forest.count; i++) r->node[r->nodes++] = r->worker[t].forest.node[i];
+  r->additions = rt_lanes_pairs(r->lanes, r->nodes, r->node, r->left, r->right);
+  r->forest = (RtLaneForest){.lanes = r->lanes};
+  for (int i = 0; i < r->nodes; i++) rt_lanes_push(&r->forest, r->node[i], 0, NULL, NULL, NULL);
 }
 
-/* Sum nodes, which stand in the order of their lanes, as far as the tree allows: the first `count` elements of each.
-   The threads share the elements. */
-static void sum_nodes(RtReduce *r, int nodes, const RtLaneNode *node, int64_t count, RtLaneForest *forest)
+/* Sum a range over the threads of this rank, which share its elements where they are free to do so. */
+static void sum_range(RtReduce *r, int64_t first, int64_t end, bool alone)
 {
-  int64_t blocks = count / BLOCK;
+  int64_t blocks = (end - first) / BLOCK;
 
-#pragma omp parallel num_threads(r->threads) if (r->threads > 1)
+  if (!r->additions) return;
+#pragma omp parallel num_threads(r->threads) if (r->threads > 1 && !alone)
   {
-    RtLaneForest mine = {.lanes = r->lanes};
+    int thread = omp_get_thread_num(), team = omp_get_num_threads();
+    int64_t from, to;
+
+    if (alone) thread = 0, team = 1;
+    from = first + blocks * thread / team * BLOCK;
+    to = first + blocks * (thread + 1) / team * BLOCK;
+    for (int i = 0; i < r->additions; i++)
+      add(r->node[r->left[i]].data + from, r->node[r->right[i]].data + from, to - from);
+  }
+}
+
+/* The plain kind: every rank gets the sum of the range. */
+static PetscErrorCode start_fast(RtReduce *r, int64_t first, int64_t end)
+{
+  float *data = r->node[0].data;
+
+  PetscFunctionBegin;
+  for (int i = 1; i < r->nodes; i++) add(data + first, r->node[i].data + first, end - first);
+  for (int64_t at = first; r->size > 1 && at < end; at += PIECE)
+    PetscCallMPI(MPI_Iallreduce(MPI_IN_PLACE, data + at, (int)PetscMin(end - at, PIECE), MPI_FLOAT, MPI_SUM, r->comm,
+                                &r->request[r->requests++]));
+  PetscFunctionReturn(0);
+}
+
+/* Sum and send the ranges that all threads have done. alone: the other threads are at work. */
+static PetscErrorCode advance(RtReduce *r, bool alone)
+{
+  int64_t from = 0;
+
+  PetscFunctionBegin;
+  for (int t = 0; t < r->threads; t++)
+    from = PetscMax(from, (int64_t)atomic_load_explicit(&r->worker[t].ready, memory_order_acquire));
+  while (r->next >= 0 && r->parts.edge[r->next] >= from) {
+    int64_t first = r->parts.edge[r->next], end = r->parts.edge[r->next + 1];
+
+    list_nodes(r);
+    if (r->kind == RT_REDUCE_FAST)
+      PetscCall(start_fast(r, first, end));
+    else
+      sum_range(r, first, end, alone);
+    if (r->exchange) PetscCall(rt_exchange_range(r->exchange, r->next, &r->forest));
+    r->next--;
+  }
+  if (r->exchange) PetscCall(rt_exchange_progress(r->exchange));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_reduce_ready(RtReduce *reduce, int thread, int lane, int64_t from)
+{
+  Worker *w = &reduce->worker[thread];
+  double start;
+
+  PetscFunctionBegin;
+  if (reduce->parts.ranges == 1 || lane < w->first + w->count - 1 || from == 0) PetscFunctionReturn(0);
+  if (w->added == reduce->n) {
+    if (from > reduce->parts.edge[reduce->parts.ranges - 1]) PetscFunctionReturn(0);
+    append_last(reduce, w, lane);
+  }
+  add_last(w, from);
+  if (thread) PetscFunctionReturn(0);
+  start = MPI_Wtime();
+  PetscCall(advance(reduce, true));
+  reduce->seconds += MPI_Wtime() - start;
+  PetscFunctionReturn(0);
+}
+
+int rt_reduce_peak(const RtReduce *reduce)
+{
+  return reduce->peak;
+}
+
+/* The threads share the elements. */
+static void find_peak(RtReduce *r, const float *sum)
+{
+  int64_t blocks = r->n / BLOCK;
+  int peak = 0;
+
+#pragma omp parallel num_threads(r->threads) reduction(max : peak) if (r->threads > 1)
+  {
     int thread = omp_get_thread_num(), team = omp_get_num_threads();
     int64_t from = blocks * thread / team * BLOCK, to = blocks * (thread + 1) / team * BLOCK;
 
-    for (int i = 0; i < nodes; i++) {
-      RtLaneNode part = node[i];
-
-      part.data += from;
-      rt_lanes_push(&mine, part, to - from, add, NULL, NULL);
-    }
-    if (thread == 0) *forest = mine;
+    peak = peak_of(sum + from, to - from);
   }
-}
-
-/* The nodes of all threads of this rank, in order. */
-static int list_nodes(const RtReduce *r, RtLaneNode *node)
-{
-  int count = 0;
-
-  for (int t = 0; t < r->threads; t++)
-    for (int i = 0; i < r->worker[t].forest.count; i++) node[count++] = r->worker[t].forest.node[i];
-  return count;
-}
-
-/* Send each rank its part of the own nodes; receive the own part of everybody's. */
-static PetscErrorCode exchange(RtReduce *r, const RtLaneForest *forest)
-{
-  int64_t count = own_count(r, r->rank);
-  float *place = r->inbox;
-  int requests = 0;
-
-  PetscFunctionBegin;
-  for (int p = 0; p < r->size; p++) {
-    if (p == r->rank) continue;
-    for (int i = 0; i < r->remote[p].count; i++, place += count) {
-      r->remote[p].node[i].data = place;
-      PetscCallMPI(MPI_Irecv(place, r->block_count[r->rank], r->block, p, TAG + i, r->comm, &r->request[requests++]));
-    }
-  }
-  for (int k = 1; k < r->size; k++) {
-    int p = (r->rank + k) % r->size; /* not all to rank 0 first */
-
-    for (int i = 0; i < forest->count; i++)
-      PetscCallMPI(MPI_Isend(forest->node[i].data + own_first(r, p), r->block_count[p], r->block, p, TAG + i, r->comm,
-                             &r->request[requests++]));
-  }
-  PetscCallMPI(MPI_Waitall(requests, r->request, MPI_STATUSES_IGNORE));
-  PetscFunctionReturn(0);
-}
-
-/* What this rank has is summed first, so that less is sent. */
-static PetscErrorCode sum_tree(RtReduce *r, int nodes, RtLaneNode *node, const float **sum)
-{
-  RtLaneForest forest;
-  int all = 0;
-
-  PetscFunctionBegin;
-  sum_nodes(r, nodes, node, r->n, &forest);
-  if (r->size > 1) PetscCall(exchange(r, &forest));
-  for (int p = 0; p < r->size; p++) {
-    const RtLaneForest *from = p == r->rank ? &forest : &r->remote[p];
-
-    for (int i = 0; i < from->count; i++) {
-      node[all] = from->node[i];
-      if (p == r->rank) node[all].data += own_first(r, r->rank);
-      all++;
-    }
-  }
-  sum_nodes(r, all, node, own_count(r, r->rank), &forest);
-  *sum = forest.node[0].data;
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode sum_fast(RtReduce *r, int nodes, const RtLaneNode *node, const float **sum)
-{
-  float *data = node[0].data;
-
-  PetscFunctionBegin;
-  for (int i = 1; i < nodes; i++) add(data, node[i].data, r->n);
-  for (int64_t at = 0; r->size > 1 && at < r->n; at += PIECE) {
-    MPI_Request request;
-
-    PetscCallMPI(MPI_Iallreduce(MPI_IN_PLACE, data + at, (int)PetscMin(r->n - at, PIECE), MPI_FLOAT, MPI_SUM, r->comm,
-                                &request));
-    PetscCallMPI(MPI_Wait(&request, MPI_STATUS_IGNORE));
-  }
-  *sum = data;
-  PetscFunctionReturn(0);
+  r->peak = peak;
 }
 
 PetscErrorCode rt_reduce_scatter(RtReduce *reduce, const float **sum)
 {
-  int nodes;
+  RtReduce *r = reduce;
 
   PetscFunctionBegin;
   PetscCall(rt_fault_at(RT_FAULT_SEND));
-  nodes = list_nodes(reduce, reduce->node);
-  if (reduce->kind == RT_REDUCE_FAST)
-    PetscCall(sum_fast(reduce, nodes, reduce->node, sum));
-  else
-    PetscCall(sum_tree(reduce, nodes, reduce->node, sum));
-  release(reduce);
+  PetscCall(advance(r, false));
+  if (r->exchange) {
+    PetscCall(rt_exchange_finish(r->exchange, sum, &r->peak));
+  } else {
+    PetscCallMPI(MPI_Waitall(r->requests, r->request, MPI_STATUSES_IGNORE));
+    *sum = r->node[0].data;
+    find_peak(r, *sum);
+  }
+  release(r);
   PetscFunctionReturn(0);
 }
 
@@ -325,7 +392,9 @@ PetscErrorCode rt_reduce_gather(RtReduce *reduce)
   PetscFunctionBegin;
   PetscCall(rt_fault_at(RT_FAULT_SEND));
   if (reduce->kind == RT_REDUCE_FAST || reduce->size == 1) PetscFunctionReturn(0);
-  PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter, reduce->block_count,
-                              reduce->block_first, reduce->block, reduce->comm));
+  for (int k = 0; k < reduce->parts.ranges; k++)
+    PetscCallMPI(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reduce->parameter,
+                                reduce->parts.block_count + k * reduce->size,
+                                reduce->parts.block_first + k * reduce->size, reduce->block, reduce->comm));
   PetscFunctionReturn(0);
 }

@@ -185,6 +185,28 @@ PetscErrorCode rt_bound_prune(RtPlan *plan)
   PetscFunctionReturn(0);
 }
 
+/* From where on the gradient stands after each step of backward: behind the last parameter that a step still to come
+   adds to. */
+static PetscErrorCode find_ready(RtPlan *plan)
+{
+  int64_t from = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(plan->steps, &plan->ready));
+  for (int i = 0; i < plan->steps; i++) {
+    const RtStep *step = &plan->step[i];
+
+    plan->ready[i] = from;
+    for (int k = 0; k < step->inputs && !step->skip; k++) {
+      const RtTensor *root = step->in[k] ? step->in[k]->root : NULL;
+
+      if (root && step->din[k] != RT_DIN_UNWANTED && root->place == RT_PLACE_PARAMETER)
+        from = PetscMax(from, root->offset + (root->size + 15) / 16 * 16);
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_bound_differentiate(RtPlan *plan)
 {
   bool *reached; /* [values] the gradient of this root has its first part */
@@ -217,5 +239,6 @@ PetscErrorCode rt_bound_differentiate(RtPlan *plan)
   }
   PetscCall(PetscFree(reached));
   RtCheck(plan->graph->parameters > 0 && plan->logits->root->differentiable, "the model has no parameters to train");
+  PetscCall(find_ready(plan));
   PetscFunctionReturn(0);
 }

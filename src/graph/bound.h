@@ -14,6 +14,7 @@ struct RtPlan {
   size_t slab, packed_size;
   char *packed;
   const float *parameter;
+  int64_t *ready; /* [steps] training: after backward of this step the gradient stands from here on */
 };
 
 /* Shapes, folding, names for the same storage: fills tensor and step. Errors: by node name. */

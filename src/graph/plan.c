@@ -51,6 +51,7 @@ PetscErrorCode rt_plan_destroy(RtPlan **plan)
     PetscCall(PetscFree(step->dadd));
   }
   for (int i = 0; p->tensor && i < p->graph->values; i++) PetscCall(PetscFree(p->tensor[i].folded));
+  PetscCall(PetscFree(p->ready));
   PetscCall(PetscFree(p->step));
   PetscCall(PetscFree(p->tensor));
   PetscCall(rt_memory_destroy(&p->packed));
@@ -136,6 +137,22 @@ PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_plan_forward_watched(const RtPlan *plan, RtWork *work, RtPlanWatch watch, void *context)
+{
+  PetscFunctionBegin;
+  work->parameter = plan->parameter;
+  for (int s = 0; s < plan->steps; s++) {
+    const RtStep *step = &plan->step[s];
+    const RtTensor *out = step->out[0];
+
+    if (step->skip) continue;
+    PetscCall(step->op->forward(step, work));
+    if (out->type == RT_FLOAT)
+      PetscCall(watch(context, step->name, (int)(out - plan->tensor), out->size, rt_op_data(work, out)));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Add what a step put aside to gradients that other steps have begun. */
 static void add_parts(const RtStep *step, RtWork *work)
 {
@@ -154,6 +171,16 @@ static void add_parts(const RtStep *step, RtWork *work)
 PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradient)
 {
   PetscFunctionBegin;
+  PetscCall(rt_plan_backward_by_parts(plan, work, gradient, NULL, NULL));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_plan_backward_by_parts(const RtPlan *plan, RtWork *work, float *gradient, RtPlanReady ready,
+                                         void *context)
+{
+  int64_t stands = plan->graph->flat;
+
+  PetscFunctionBegin;
   work->gradient = gradient;
   for (int s = plan->steps - 1; s >= 0; s--) {
     const RtStep *step = &plan->step[s];
@@ -164,6 +191,9 @@ PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradien
     if (!wanted) continue;
     PetscCall(step->op->backward(step, work));
     add_parts(step, work);
+    if (!ready || plan->ready[s] >= stands) continue;
+    stands = plan->ready[s];
+    PetscCall(ready(context, stands));
   }
   PetscFunctionReturn(0);
 }

@@ -23,26 +23,47 @@ static PetscErrorCode path_of(const RtTrainer *t, char *path)
   PetscFunctionReturn(0);
 }
 
-/* One moment of all ranks on rank 0: whole, [flat]. Parts lie one after the other in the order of ranks. Where each
-   rank has all, its own is whole already. */
+/* One moment of all ranks on rank 0: whole, [flat]. In each range, parts lie one after the other in the order of ranks.
+   Where each rank has all, its own is whole already. */
 static PetscErrorCode gather_moment(const RtTrainer *t, int m, float *whole)
 {
-  int blocks = (int)(t->own_count / BLOCK), first = (int)(t->own_first / BLOCK), *counts = NULL, *firsts = NULL;
+  int *counts = NULL, *firsts = NULL;
+  int64_t at = 0, first, count;
   MPI_Datatype block;
 
   PetscFunctionBegin;
-  if (t->own_count == t->graph->flat) {
+  if (rt_reduce_owned(t->reduce) == t->graph->flat) {
     if (t->rank == ROOT) PetscCall(PetscArraycpy(whole, t->moment[m], t->graph->flat));
     PetscFunctionReturn(0);
   }
   PetscCallMPI(MPI_Type_contiguous(BLOCK, MPI_FLOAT, &block));
   PetscCallMPI(MPI_Type_commit(&block));
   PetscCall(PetscMalloc2(t->size, &counts, t->size, &firsts));
-  PetscCallMPI(MPI_Gather(&blocks, 1, MPI_INT, counts, 1, MPI_INT, ROOT, t->comm));
-  PetscCallMPI(MPI_Gather(&first, 1, MPI_INT, firsts, 1, MPI_INT, ROOT, t->comm));
-  PetscCallMPI(MPI_Gatherv(t->moment[m], blocks, block, whole, counts, firsts, block, ROOT, t->comm));
+  for (int k = 0; k < rt_reduce_ranges(t->reduce); k++, at += count) {
+    int blocks, begin;
+
+    rt_reduce_own(t->reduce, k, &first, &count);
+    blocks = (int)(count / BLOCK);
+    begin = (int)(first / BLOCK);
+    PetscCallMPI(MPI_Gather(&blocks, 1, MPI_INT, counts, 1, MPI_INT, ROOT, t->comm));
+    PetscCallMPI(MPI_Gather(&begin, 1, MPI_INT, firsts, 1, MPI_INT, ROOT, t->comm));
+    PetscCallMPI(MPI_Gatherv(t->moment[m] + at, blocks, block, whole, counts, firsts, block, ROOT, t->comm));
+  }
   PetscCall(PetscFree2(counts, firsts));
   PetscCallMPI(MPI_Type_free(&block));
+  PetscFunctionReturn(0);
+}
+
+/* The own parts of a whole moment. */
+static PetscErrorCode take_moment(RtTrainer *t, int m, const float *whole)
+{
+  int64_t at = 0, first, count;
+
+  PetscFunctionBegin;
+  for (int k = 0; k < rt_reduce_ranges(t->reduce); k++, at += count) {
+    rt_reduce_own(t->reduce, k, &first, &count);
+    PetscCall(PetscArraycpy(t->moment[m] + at, whole + first, count));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -171,7 +192,7 @@ static PetscErrorCode get_state(RtTrainer *t, RtArchive *archive)
   PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &whole));
   for (int m = 0; m < t->params->optimizer->moments && !error; m++) {
     error = rt_archive_get(archive, moment_name[m], RT_ARCHIVE_FLOAT, t->graph->flat, whole);
-    if (!error) PetscCall(PetscArraycpy(t->moment[m], whole + t->own_first, t->own_count));
+    if (!error) PetscCall(take_moment(t, m, whole));
   }
   PetscCall(rt_memory_destroy(&whole));
   PetscCall(error);

@@ -18,9 +18,11 @@ static const struct {
     {"learning_rate", "1", "learning rate of the epoch's last step"},
     {"seconds", "s", "time of the epoch's training steps"},
     {"compute_seconds", "s", "mean over ranks: forward, loss, backward and update"},
-    {"communication_seconds", "s", "mean over ranks: sum of gradients and spread of parameters"},
+    {"communication_seconds", "s",
+     "mean over ranks: exposed communication, in which a rank sums, sends and waits instead of computing"},
     {"input_seconds", "s", "mean over ranks: loading and augmenting samples"},
     {"samples_per_second", "s-1", "training samples per second, all ranks together"},
+    {"skipped_steps", "1", "steps that were left out as their loss or gradient was not finite"},
 };
 
 static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)

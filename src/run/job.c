@@ -102,6 +102,24 @@ static const char *fits(void)
        verbs,                                                                                                          \
        content,                                                                                                        \
        "largest norm of the weights that enter a hidden unit; 0: no limit"},                                           \
+      {section "_clip",                                                                                                \
+       RT_OPTION_REAL,                                                                                                 \
+       "0",                                                                                                            \
+       0,                                                                                                              \
+       1e30,                                                                                                           \
+       NULL,                                                                                                           \
+       verbs,                                                                                                          \
+       content,                                                                                                        \
+       "largest norm of the gradient of a step, larger ones are scaled down; 0: no limit"},                            \
+      {section "_skip_bad",                                                                                            \
+       RT_OPTION_BOOL,                                                                                                 \
+       "false",                                                                                                        \
+       0,                                                                                                              \
+       0,                                                                                                              \
+       NULL,                                                                                                           \
+       verbs,                                                                                                          \
+       content,                                                                                                        \
+       "leave out steps whose loss or gradient is not finite, instead of stopping"},                                   \
       {section "_label_smoothing",                                                                                     \
        RT_OPTION_REAL,                                                                                                 \
        "0",                                                                                                            \

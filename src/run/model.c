@@ -251,6 +251,8 @@ PetscErrorCode rt_model_training(const RtJob *job, const char *section, const ch
                            .epsilon = rt_options_real(o, section, "epsilon")},
       .weight_decay = rt_options_real(o, section, "weight_decay"),
       .max_norm = rt_options_real(o, section, "max_norm"),
+      .clip = rt_options_real(o, section, "clip"),
+      .skip_bad = rt_options_bool(o, section, "skip_bad"),
       .schedule = {.kind = rt_options_text(o, section, "schedule"),
                    .rate = rt_options_real(o, section, "rate"),
                    .final = rt_options_real(o, section, "final"),

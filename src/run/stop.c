@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "run/stop.h"
 
-#include "comm/agree.h"
-
 #include <signal.h>
 #include <unistd.h>
 
@@ -30,13 +28,4 @@ void rt_stop_start(double after)
 bool rt_stop_asked(void)
 {
   return asked || (deadline > 0 && MPI_Wtime() > deadline);
-}
-
-PetscErrorCode rt_stop_agree(MPI_Comm comm, int mine, int *all)
-{
-  PetscFunctionBegin;
-  if (rt_stop_asked()) mine = PetscMax(mine, 1);
-  *all = mine;
-  PetscCall(rt_agree_max(comm, 1, all));
-  PetscFunctionReturn(0);
 }

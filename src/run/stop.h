@@ -8,8 +8,5 @@
 void rt_stop_start(double after);
 /* Whether this rank was asked to stop. */
 bool rt_stop_asked(void);
-/* Collective. All ranks learn the worst of what one of them says, together with requests to stop:
-   0 go on, 1 stop, above: the callers' own meaning. */
-PetscErrorCode rt_stop_agree(MPI_Comm comm, int mine, int *all);
 
 #endif

@@ -9,9 +9,15 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { GO_ON, STOP, NOT_FINITE }; /* what a rank says after a step; the largest holds */
+static int compare_offsets(const void *a, const void *b)
+{
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+  return (x > y) - (x < y);
+}
 
 static PetscErrorCode start_lanes(RtTrainer *t)
 {
@@ -34,7 +40,7 @@ static PetscErrorCode start_lanes(RtTrainer *t)
 /* For -log_view. A second training run in one process finds what the first has registered. */
 static PetscErrorCode register_events(RtTrainer *t)
 {
-  static const char *const name[RT_PHASES] = {"RtLanes", "RtSum", "RtUpdate", "RtSpread"};
+  static const char *const name[RT_PHASES] = {"RtLanes", "RtSum", "RtJudge", "RtUpdate", "RtSpread"};
   PetscClassId trainer;
 
   PetscFunctionBegin;
@@ -44,6 +50,26 @@ static PetscErrorCode register_events(RtTrainer *t)
     PetscCall(PetscClassIdRegister("Trainer", &trainer));
     PetscCall(PetscLogEventRegister(name[e], trainer, &t->event[e]));
   }
+  PetscFunctionReturn(0);
+}
+
+/* Ranges of the gradient may begin at parameters. */
+static PetscErrorCode start_reduce(RtTrainer *t)
+{
+  RtReduceParams params = {
+      .n = t->graph->flat, .lanes = t->params->lanes, .threads = t->params->threads, .kind = t->params->reduce};
+  int64_t *cut;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(t->graph->values, &cut));
+  for (int i = 0; i < t->graph->values; i++)
+    if (t->graph->value[i].kind == RT_VALUE_PARAMETER) cut[params.cuts++] = t->graph->value[i].offset;
+  qsort(cut, (size_t)params.cuts, sizeof(*cut), compare_offsets);
+  params.cut = cut;
+  error = rt_reduce_create(t->comm, &params, &t->reduce);
+  PetscCall(PetscFree(cut));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -71,10 +97,9 @@ static PetscErrorCode start(RtTrainer *t)
   t->schedule.total = p->epochs * t->steps;
   t->schedule.warmup = (int64_t)llround(p->warmup_epochs * (double)t->steps);
   t->schedule.every = PetscMax(1, (int64_t)llround(p->every_epochs * (double)t->steps));
-  PetscCall(rt_reduce_create(t->comm, t->graph->flat, p->lanes, p->threads, p->reduce, &t->reduce));
-  rt_reduce_own(t->reduce, &t->own_first, &t->own_count);
+  PetscCall(start_reduce(t));
   for (int m = 0; m < p->optimizer->moments; m++)
-    PetscCall(rt_memory_create((size_t)(t->own_count + 1) * sizeof(float), &t->moment[m]));
+    PetscCall(rt_memory_create((size_t)(rt_reduce_owned(t->reduce) + 1) * sizeof(float), &t->moment[m]));
   t->parameter = rt_reduce_parameter(t->reduce);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
@@ -84,6 +109,7 @@ static PetscErrorCode start(RtTrainer *t)
   }
   PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));
   t->phase = RT_PHASES;
+  t->bad_value = -1;
   t->best_accuracy = -1;
   t->best_loss = INFINITY;
   PetscCall(register_events(t));
@@ -118,7 +144,14 @@ static PetscErrorCode enter(RtTrainer *t, int phase)
 
   PetscFunctionBegin;
   if (t->phase == RT_PHASE_UPDATE) t->time[RT_TIME_COMPUTE] += seconds;
-  if (t->phase == RT_PHASE_SUM || t->phase == RT_PHASE_SPREAD) t->time[RT_TIME_COMMUNICATION] += seconds;
+  if (t->phase == RT_PHASE_SUM || t->phase == RT_PHASE_JUDGE || t->phase == RT_PHASE_SPREAD)
+    t->time[RT_TIME_COMMUNICATION] += seconds;
+  if (t->phase == RT_PHASE_LANES) { /* what backward has begun to send */
+    double inside = rt_reduce_seconds(t->reduce);
+
+    t->time[RT_TIME_COMMUNICATION] += inside;
+    t->time[RT_TIME_COMPUTE] -= inside / t->params->threads; /* the lanes keep the mean over threads */
+  }
   if (t->phase < RT_PHASES) PetscCall(PetscLogEventEnd(t->event[t->phase], 0, 0, 0, 0));
   if (phase < RT_PHASES) PetscCall(PetscLogEventBegin(t->event[phase], 0, 0, 0, 0));
   t->phase = phase;
@@ -126,9 +159,9 @@ static PetscErrorCode enter(RtTrainer *t, int phase)
   PetscFunctionReturn(0);
 }
 
-/* One step. The allreduce stands around the optimizer: each rank gets the sum of its own part of the gradient, updates
-   that part of the parameters, and then all get all parameters. */
-static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
+/* One step. The allreduce stands around the optimizer: each rank gets the sum of its own parts of the gradient, updates
+   these parts of the parameters, and then all get all parameters. */
+static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict)
 {
   const float *gradient;
 
@@ -136,14 +169,21 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch)
   PetscCall(rt_fault_at(RT_FAULT_STEP));
   PetscCall(rt_plan_set_parameters(t->plan, t->parameter));
   PetscCall(enter(t, RT_PHASE_LANES));
-  PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward */
+  PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward; allreduce begins to sum */
   PetscCall(enter(t, RT_PHASE_SUM));
   PetscCall(rt_reduce_scatter(t->reduce, &gradient)); /* allreduce: sum */
+  PetscCall(enter(t, RT_PHASE_JUDGE));
+  PetscCall(rt_guard_judge(t, gradient, verdict));
   PetscCall(enter(t, RT_PHASE_UPDATE));
-  rt_update_own(t, gradient); /* step */
-  PetscCall(enter(t, RT_PHASE_SPREAD));
-  PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
-  rt_update_limit(t);
+  if (!verdict->skip) {
+    rt_lane_accept(t);
+    rt_update_own(t, gradient, verdict->scale); /* step */
+    PetscCall(enter(t, RT_PHASE_SPREAD));
+    PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
+    rt_update_limit(t);
+  } else if (t->rank == 0) {
+    rt_exact_add(&t->sum[RT_SUM_SKIPPED], 1);
+  }
   PetscCall(enter(t, RT_PHASES));
   t->step++;
   PetscFunctionReturn(0);
@@ -176,6 +216,7 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double *record)
   record[RT_HISTORY_COMMUNICATION] = t->time[RT_TIME_COMMUNICATION] / t->size;
   record[RT_HISTORY_INPUT] = t->time[RT_TIME_INPUT] / t->size;
   record[RT_HISTORY_THROUGHPUT] = (double)t->input->sampler->count / seconds;
+  record[RT_HISTORY_SKIPPED] = rt_exact_value(&t->sum[RT_SUM_SKIPPED]);
   memset(t->sum, 0, sizeof(t->sum));
   memset(t->time, 0, sizeof(t->time));
   PetscFunctionReturn(0);
@@ -212,11 +253,22 @@ static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accur
   t->best_loss = loss;
 }
 
+/* A checkpoint of parameters that are fit to go on with. */
+static PetscErrorCode save(RtTrainer *t)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_guard_parameters(t));
+  PetscCall(rt_checkpoint_write(t));
+  t->saved_step = t->step;
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch)
 {
   double *record = t->history + epoch * RT_HISTORY_COLUMNS;
 
   PetscFunctionBegin;
+  PetscCall(rt_guard_parameters(t));
   PetscCall(sum_up(t, epoch, record));
   PetscCall(rt_holdout_evaluate(t, &record[RT_HISTORY_HOLDOUT_LOSS], &record[RT_HISTORY_HOLDOUT_ACCURACY]));
   remember_best(t, epoch, record[RT_HISTORY_HOLDOUT_LOSS], record[RT_HISTORY_HOLDOUT_ACCURACY]);
@@ -224,7 +276,7 @@ static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch)
   print_epoch(t, epoch, record);
   PetscCall(rt_history_write(t));
   if (t->params->checkpoint_epochs && (epoch + 1) % t->params->checkpoint_epochs == 0 && epoch + 1 < t->params->epochs)
-    PetscCall(rt_checkpoint_write(t));
+    PetscCall(save(t));
   PetscFunctionReturn(0);
 }
 
@@ -232,35 +284,26 @@ static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch)
 static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
 {
   RtProgress progress;
+  RtVerdict verdict = {0};
   char title[48];
-  int said = GO_ON;
 
   PetscFunctionBegin;
   snprintf(title, sizeof(title), "%s epoch %lld/%lld", t->params->role, (long long)epoch + 1,
            (long long)t->params->epochs);
   rt_message_progress_start(&progress, title, "samples", t->steps * t->params->batch);
   t->epoch_start = MPI_Wtime();
-  while (t->step < (epoch + 1) * t->steps && said == GO_ON) {
-    bool finite = true;
-
-    PetscCall(train_step(t, epoch));
+  while (t->step < (epoch + 1) * t->steps && !verdict.stop) {
+    PetscCall(train_step(t, epoch, &verdict));
     rt_message_progress_show(&progress, (t->step - epoch * t->steps) * t->params->batch);
-    for (int i = 0; i < t->params->threads; i++) finite = finite && t->lane[i].finite;
-    PetscCall(rt_stop_agree(t->comm, finite ? GO_ON : NOT_FINITE, &said));
     if (t->params->checkpoint_seconds > 0 && t->step % 16 == 0) {
       int due = MPI_Wtime() - t->saved > t->params->checkpoint_seconds;
 
       PetscCallMPI(MPI_Bcast(&due, 1, MPI_INT, 0, t->comm)); /* rank 0's clock decides */
-      if (due) PetscCall(rt_checkpoint_write(t));
+      if (due) PetscCall(save(t));
     }
   }
   rt_message_progress_clear(&progress);
-  snprintf(title, sizeof(title), "%g", rt_schedule_rate(&t->schedule, t->step - 1)); /* PETSc writes 1 as 1. */
-  RtCheck(said != NOT_FINITE,
-          "the loss or a weight of the %s is not finite in epoch %lld, step %lld: lower the learning rate (%s), or "
-          "look at the data",
-          t->params->role, (long long)epoch + 1, (long long)(t->step - epoch * t->steps), title);
-  *stopped = said == STOP && t->step < t->params->epochs * t->steps;
+  *stopped = verdict.stop && t->step < t->params->epochs * t->steps;
   PetscFunctionReturn(0);
 }
 
@@ -271,6 +314,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
 
   PetscFunctionBegin;
   PetscCall(rt_checkpoint_read(t, &found));
+  t->saved_step = t->step;
   if (found && t->step < p->epochs * t->steps)
     rt_message_print("%s: going on after epoch %lld, step %lld of %lld", p->role, (long long)(t->step / t->steps),
                      (long long)(t->step % t->steps), (long long)t->steps);
@@ -279,7 +323,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
     PetscCall(train_epoch(t, epoch, &result->stopped));
     if (t->step == (epoch + 1) * t->steps) PetscCall(end_epoch(t, epoch));
     if (!result->stopped) continue;
-    PetscCall(rt_checkpoint_write(t));
+    PetscCall(save(t));
     break;
   }
   result->epochs = t->step / t->steps;

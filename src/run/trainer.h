@@ -26,6 +26,8 @@ typedef struct {
   const RtOptimizer *optimizer;
   RtOptimizerParams optimizer_params;
   double weight_decay, max_norm;
+  double clip;         /* largest norm of the gradient; 0: no limit */
+  bool skip_bad;       /* leave out steps whose loss or gradient is not finite */
   RtSchedule schedule; /* kind, rate, final, factor; the trainer sets what counts in steps */
   double warmup_epochs, every_epochs;
   bool select_best;

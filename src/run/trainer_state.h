@@ -7,7 +7,7 @@
 #include "run/trainer.h"
 
 /* Sums over samples. */
-enum { RT_SUM_TOTAL, RT_SUM_SOFT, RT_SUM_HARD, RT_SUM_CORRECT, RT_SUM_COUNT, RT_SUMS };
+enum { RT_SUM_TOTAL, RT_SUM_SOFT, RT_SUM_HARD, RT_SUM_CORRECT, RT_SUM_COUNT, RT_SUM_SKIPPED /* steps */, RT_SUMS };
 
 /* One epoch of the history. */
 enum {
@@ -23,13 +23,14 @@ enum {
   RT_HISTORY_COMMUNICATION,
   RT_HISTORY_INPUT,
   RT_HISTORY_THROUGHPUT,
+  RT_HISTORY_SKIPPED,
   RT_HISTORY_COLUMNS
 };
 
 enum { RT_TIME_COMPUTE, RT_TIME_COMMUNICATION, RT_TIME_INPUT, RT_TIMES };
 
 /* Phases of a step, each an event of -log_view. */
-enum { RT_PHASE_LANES, RT_PHASE_SUM, RT_PHASE_UPDATE, RT_PHASE_SPREAD, RT_PHASES };
+enum { RT_PHASE_LANES, RT_PHASE_SUM, RT_PHASE_JUDGE, RT_PHASE_UPDATE, RT_PHASE_SPREAD, RT_PHASES };
 
 /* What one thread trains with. */
 typedef struct {
@@ -37,7 +38,8 @@ typedef struct {
   int64_t *sample; /* [rows of a lane] */
   int32_t *label;
   float *target, *teacher;
-  RtExact sum[RT_SUMS];
+  RtExact sum[RT_SUMS];  /* of the epoch */
+  RtExact step[RT_SUMS]; /* of this step, which may yet be skipped */
   bool finite;
   double time[RT_TIMES];
 } RtTrainerLane;
@@ -62,8 +64,7 @@ typedef struct {
   /* The state that a checkpoint holds. */
   int64_t step;     /* done, from the start of the run */
   float *parameter; /* [flat] the same on all ranks */
-  int64_t own_first, own_count;
-  float *moment[2]; /* [own_count] */
+  float *moment[2]; /* [rt_reduce_owned] for the own parts, one after the other */
   float *best;      /* [flat] parameters of the best epoch; NULL where the last is kept */
   int64_t best_epoch;
   double best_accuracy, best_loss;
@@ -72,15 +73,35 @@ typedef struct {
   double *history; /* [epochs][RT_HISTORY_COLUMNS] on rank 0 */
   double time[RT_TIMES];
   double epoch_start, saved; /* seconds */
+  int64_t saved_step;        /* of the last checkpoint; 0: none */
+  int skips;                 /* bad steps in a row, just before */
+  int bad_value;             /* a parameter whose own part is not finite after an update; -1: none */
 } RtTrainer;
 
 /* Run the lanes of this rank: each thread loads, runs forward, the loss, backward, and pushes the lane's gradient. */
 PetscErrorCode rt_lane_run(RtTrainer *t, int64_t epoch, int64_t step);
+/* Take the sums of the step over into those of the epoch. */
+void rt_lane_accept(RtTrainer *t);
+/* Run one lane alone as rt_lane_run does and say where the first number is that is not finite. where: text, empty if
+   all are. gradient: [flat] is overwritten. */
+PetscErrorCode rt_lane_examine(RtTrainer *t, int64_t epoch, int64_t step, int number, float *gradient, char where[160]);
 /* View of a sample that an epoch sees. */
 int64_t rt_lane_view(const RtTrainerInput *input, int64_t epoch);
 
-/* One optimizer step on the own part of the parameters. gradient: [own_count]. */
-void rt_update_own(RtTrainer *t, const float *gradient);
+/* What becomes of a step, the same on all ranks. */
+typedef struct {
+  bool stop;    /* somebody asked to */
+  bool skip;    /* a loss or a gradient is not finite, and that is allowed */
+  double scale; /* factor on the gradient that limits its norm */
+} RtVerdict;
+/* Collective. Look at the losses and the summed gradient of the own parts, [rt_reduce_owned].
+   Errors: numbers that are not finite, by step, lane and layer. */
+PetscErrorCode rt_guard_judge(RtTrainer *t, const float *gradient, RtVerdict *verdict);
+/* Collective. Errors: parameters that are not finite after an update, by name. */
+PetscErrorCode rt_guard_parameters(RtTrainer *t);
+
+/* One optimizer step on the own parts of the parameters. gradient: [rt_reduce_owned]; scale: factor on it. */
+void rt_update_own(RtTrainer *t, const float *gradient, double scale);
 /* Limit the norms of weights that enter hidden units, in all parameters. */
 void rt_update_limit(RtTrainer *t);
 

@@ -15,28 +15,50 @@ RT_SIMD static bool all_finite(int64_t count, const float *number)
   return !bad;
 }
 
-void rt_update_own(RtTrainer *t, const float *gradient)
+/* A parameter's share of one own part. at: where that part stands in gradient and moments. */
+static void update_value(RtTrainer *t, const RtValue *value, int64_t first, int64_t end, int64_t at,
+                         const RtUpdate *common)
+{
+  RtUpdate update = *common;
+
+  update.count = end - first;
+  update.weight_decay = value->ndim > 1 ? t->params->weight_decay : 0;
+  update.parameter = t->parameter + first;
+  update.gradient = common->gradient + at;
+  for (int m = 0; m < t->params->optimizer->moments; m++) update.moment[m] = t->moment[m] + at;
+  t->params->optimizer->update(&t->params->optimizer_params, &update);
+}
+
+void rt_update_own(RtTrainer *t, const float *gradient, double scale)
 {
   const RtGraph *graph = t->graph;
-  double rate = rt_schedule_rate(&t->schedule, t->step);
+  RtUpdate common = {.rate = rt_schedule_rate(&t->schedule, t->step),
+                     .gradient_scale = scale,
+                     .step = t->step + 1,
+                     .gradient = gradient};
+  int bad = -1;
 
-#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)
+#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)                 \
+    reduction(max                                                                                                      \
+              : bad)
   for (int i = 0; i < graph->values; i++) {
     const RtValue *value = &graph->value[i];
-    int64_t first = PetscMax(value->offset, t->own_first);
-    int64_t end = PetscMin(value->offset + value->size, t->own_first + t->own_count);
-    RtUpdate update = {.rate = rate, .gradient_scale = 1, .step = t->step + 1};
+    int64_t at = 0, own, count;
 
-    if (value->kind != RT_VALUE_PARAMETER || first >= end) continue;
-    update.count = end - first;
-    update.weight_decay = value->ndim > 1 ? t->params->weight_decay : 0;
-    update.parameter = t->parameter + first;
-    update.gradient = gradient + (first - t->own_first);
-    for (int m = 0; m < t->params->optimizer->moments; m++) update.moment[m] = t->moment[m] + (first - t->own_first);
-    t->params->optimizer->update(&t->params->optimizer_params, &update);
+    if (value->kind != RT_VALUE_PARAMETER) continue;
+    for (int k = 0; k < rt_reduce_ranges(t->reduce); k++, at += count) {
+      int64_t first, end;
+
+      rt_reduce_own(t->reduce, k, &own, &count);
+      first = PetscMax(value->offset, own);
+      end = PetscMin(value->offset + value->size, own + count);
+      if (first >= end) continue;
+      update_value(t, value, first, end, at + first - own, &common);
+      /* A Relu hides what is not a number from the loss, not from the weights. */
+      if (!all_finite(end - first, t->parameter + first)) bad = i;
+    }
   }
-  /* A Relu hides what is not a number from the loss, not from the weights. */
-  if (!all_finite(t->own_count, t->parameter + t->own_first)) t->lane[0].finite = false;
+  t->bad_value = bad;
 }
 
 /* What the output layer's product computes: the logits, or what a bias or another shape makes them of. */

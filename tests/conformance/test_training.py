@@ -43,7 +43,7 @@ def weights(path):
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
 
 
-def train(model, loss, optimizer):
+def train(model, loss, optimizer, clip=None):
     """The model after STEPS steps in double."""
     model = model.double()
     x = torch.from_numpy(inputs).double()
@@ -53,11 +53,13 @@ def train(model, loss, optimizer):
     for _ in range(STEPS):
         optimizer.zero_grad()
         loss(model(x)).backward()
+        if clip:
+            norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip)))
         optimizer.step()
     return {name: value.detach().numpy() for name, value in model.named_parameters()}
 
 
-def compare(case, data, outputs, loss, optimizer, words):
+def compare(case, data, outputs, loss, optimizer, words, clip=None):
     """loss: of PyTorch, of the output; optimizer: makes PyTorch's."""
     model = network(outputs, 16, 3)
     start = export(model, f"{case}.onnx")
@@ -65,7 +67,7 @@ def compare(case, data, outputs, loss, optimizer, words):
     if not retort("distill", "-run_dir", run, "-data_train", data, "-student_model", start, "-distill_epochs", STEPS,
                   "-distill_batch", SAMPLES, "-distill_schedule", "constant", "-distill_select", "last", *words):
         return
-    ours, theirs = weights(os.path.join(run, "student.onnx")), train(model, loss, optimizer)
+    ours, theirs = weights(os.path.join(run, "student.onnx")), train(model, loss, optimizer, clip)
     before = weights(start)
     common.check(set(ours) == set(theirs), f"{case}: {sorted(ours)} and {sorted(theirs)}")
     off = max(np.max(np.abs(ours[name] - theirs[name])) for name in theirs)
@@ -105,6 +107,12 @@ compare("adamw", classes, CLASSES, lambda z: functional.cross_entropy(z, y),
         ["-distill_alpha", 0, "-distill_optimizer", "adamw", "-distill_rate", 0.01, "-distill_beta1", 0.8,
          "-distill_beta2", 0.95, "-distill_epsilon", 1e-6, "-distill_weight_decay", 0.1])
 
+# the norm of the whole gradient is limited, in some of the steps
+norms = []
+compare("clip", classes, CLASSES, lambda z: functional.cross_entropy(z, y), sgd(lr=0.5, momentum=0.9, nesterov=True),
+        ["-distill_alpha", 0, "-distill_lanes", 3, "-distill_rate", 0.5, "-distill_clip", 0.17], clip=0.17)
+common.check(min(norms) < 0.17 < max(norms), f"the limit lies outside of the norms: {norms}")
+
 # soft labels: T² KL(teacher || student), both at temperature T
 teacher = network(CLASSES, 20, 5)
 with torch.no_grad():
@@ -131,4 +139,4 @@ for case, alpha, temperature in (("soft", 1.0, 4.0), ("mixed", 0.7, 2.5)):
 compare("regression", numbers, TARGETS, lambda z: functional.mse_loss(z, torch.from_numpy(targets).double()),
         sgd(lr=0.1, momentum=0.9, nesterov=True),
         ["-distill_loss", "mse", "-distill_alpha", 0, "-distill_rate", 0.1])
-common.finish("6 training runs of 10 steps")
+common.finish("8 training runs of 10 steps")

@@ -11,7 +11,7 @@ enum { MOST = 4096 + 16, STEPS = 3, LANES = 13 };
 typedef struct {
   RtReduceKind kind;
   int lanes, threads;
-  int64_t n;
+  int64_t n, range, segment, piece;
 } Case;
 
 static float number[STEPS][LANES][MOST];
@@ -56,6 +56,24 @@ static float want(const Case *q, int step, int64_t i)
   return i < q->n - 3 ? wanted[q->lanes][step][i] : 0;
 }
 
+/* Backward: the buffer is filled from its end to its start, in pieces of `piece` numbers; 0: at once. */
+static void fill_lane(const Case *q, RtReduce *r, int thread, int lane, int step)
+{
+  float *buffer = rt_reduce_buffer(r, thread), *whole = malloc((size_t)q->n * sizeof(float));
+
+  fill(lane, step, q->n, whole);
+  for (int64_t from = q->n; q->piece && from > 0;) {
+    int64_t begin = PetscMax(0, from - q->piece);
+
+    memcpy(buffer + begin, whole + begin, (size_t)(from - begin) * sizeof(float));
+    from = begin;
+    if (rt_reduce_ready(r, thread, lane, from)) abort(); /* RT_MUST is not for threads */
+  }
+  if (!q->piece) memcpy(buffer, whole, (size_t)q->n * sizeof(float));
+  free(whole);
+  rt_reduce_push(r, thread, lane);
+}
+
 static void push_lanes(const Case *q, RtReduce *r, int step)
 {
 #pragma omp parallel for schedule(static, 1) num_threads(q->threads)
@@ -63,41 +81,67 @@ static void push_lanes(const Case *q, RtReduce *r, int step)
     int first, count;
 
     rt_reduce_lanes(r, t, &first, &count);
-    for (int lane = first; lane < first + count; lane++) {
-      fill(lane, step, q->n, rt_reduce_buffer(r, t));
-      rt_reduce_push(r, t, lane);
+    for (int lane = first; lane < first + count; lane++) fill_lane(q, r, t, lane, step);
+  }
+}
+
+static RtReduce *make(const Case *q)
+{
+  RtReduceParams params = {
+      .n = q->n, .lanes = q->lanes, .threads = q->threads, .kind = q->kind, .range = q->range, .segment = q->segment};
+  int64_t cut[MOST / 16];
+  RtReduce *r = NULL;
+
+  for (int64_t at = 0; at < q->n && q->range; at += 48) cut[params.cuts++] = at;
+  params.cut = cut;
+  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
+  return r;
+}
+
+/* The sums of the own parts, which become half an update of the parameters. */
+static void check_sums(const Case *q, RtReduce *r, int step, const float *sum, const char *what)
+{
+  float *parameter = rt_reduce_parameter(r), largest = 0, all;
+  int64_t off = 0, at = 0;
+  double worst = 0;
+  int peak;
+
+  for (int k = 0; k < rt_reduce_ranges(r); k++) {
+    int64_t first, count;
+
+    rt_reduce_own(r, k, &first, &count);
+    for (int64_t i = 0; i < count; i++, at++) {
+      float w = want(q, step, first + i);
+
+      off += memcmp(&sum[at], &w, sizeof(w)) != 0;
+      worst = fmax(worst, fabs(sum[at] - w));
+      largest = fmaxf(largest, fabsf(sum[at]));
+      parameter[first + i] += 0.5f * sum[at];
     }
   }
+  RT_TEST_CHECK(q->kind == RT_REDUCE_FAST ? worst < 1e-5 : off == 0, "%s: %lld of %lld sums are off, by %g", what,
+                (long long)off, (long long)at, worst);
+  peak = rt_reduce_peak(r);
+  memcpy(&all, &peak, sizeof(all));
+  RT_TEST_CHECK(all == largest, "%s: the largest is %g, not %g", what, largest, all);
 }
 
 static void run(const Case *q, const char *what)
 {
-  RtReduce *r = NULL;
-  int64_t first, count, off = 0;
+  RtReduce *r = make(q);
+  int64_t off = 0;
   const float *sum;
   float *parameter;
   double worst = 0;
 
-  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, q->n, q->lanes, q->threads, q->kind, &r));
-  rt_reduce_own(r, &first, &count);
   parameter = rt_reduce_parameter(r);
-  RT_TEST_CHECK(first % 16 == 0 && count % 16 == 0 && first >= 0 && first + count <= q->n, "%s: own part", what);
   for (int64_t i = 0; i < q->n; i++) off += parameter[i] != 0;
   RT_TEST_CHECK(off == 0, "%s: parameters are not zero at first", what);
   RT_MUST(rt_reduce_gather(r)); /* all have looked */
   for (int step = 0; step < STEPS; step++) {
     push_lanes(q, r, step);
     RT_MUST(rt_reduce_scatter(r, &sum));
-    off = 0;
-    for (int64_t i = 0; i < count; i++) {
-      float w = want(q, step, first + i);
-
-      off += memcmp(&sum[i], &w, sizeof(w)) != 0;
-      worst = fmax(worst, fabs(sum[i] - w));
-      parameter[first + i] += 0.5f * sum[i];
-    }
-    RT_TEST_CHECK(q->kind == RT_REDUCE_FAST ? worst < 1e-5 : off == 0, "%s: %lld of %lld sums are off, by %g", what,
-                  (long long)off, (long long)count, worst);
+    check_sums(q, r, step, sum, what);
     RT_MUST(rt_reduce_gather(r));
     worst = 0;
     for (int64_t i = 0; i < q->n; i++) {
@@ -112,47 +156,96 @@ static void run(const Case *q, const char *what)
   RT_TEST_CHECK(!r, "destroy sets NULL");
 }
 
+/* Ranges, messages and pieces of backward of many lengths; every second case says what stands, the others do not. */
+static void vary(Case *q, int i)
+{
+  static const int64_t range[] = {0, 48, 160, 1000, 3000}, segment[] = {0, 16, 64, 512}, piece[] = {0, 100, 37, 1024};
+
+  q->range = range[i % 5];
+  q->segment = segment[i / 2 % 4];
+  q->piece = i % 2 ? piece[i / 3 % 4] : 0;
+}
+
 static void test_kinds(int rank, int size)
 {
   static const int lanes[] = {1, 2, 3, 7, 8, 13};
   static const int64_t length[] = {16, 48, MOST};
   static const char *const kind[] = {"tree", "fast"};
+  int cases = 0;
 
   for (int l = 0; l < 6; l++) {
     if (lanes[l] < size) continue;
     prepare(lanes[l]);
     for (int k = 0; k < 2; k++)
       for (int n = 0; n < 3; n++)
-        for (int threads = 1; threads <= 4; threads++) {
+        for (int threads = 1; threads <= (n == 2 ? 16 : 4); threads++) {
           Case q = {.kind = k == 0 ? RT_REDUCE_TREE : RT_REDUCE_FAST, .lanes = lanes[l]};
-          char what[80];
+          char what[160];
 
           if (n < 2 && (threads == 1 || threads == 3)) continue;
           q.n = length[n];
-          q.threads = threads < 4 ? threads : 1 + (rank + l) % 3; /* at last, ranks of different numbers of threads */
-          snprintf(what, sizeof(what), "%s, %d lanes, %d threads, length %d", kind[k], q.lanes, q.threads, (int)q.n);
+          q.threads =
+              threads % 4 ? threads % 4 : 1 + (rank + l) % 3; /* at last, ranks of different numbers of threads */
+          vary(&q, cases++);
+          snprintf(what, sizeof(what), "%s, %d lanes, %d threads, length %d, ranges %d, segments %d, pieces %d",
+                   kind[k], q.lanes, q.threads, (int)q.n, (int)q.range, (int)q.segment, (int)q.piece);
           run(&q, what);
         }
   }
 }
 
-static void test_parts(int rank, int size)
+/* The parts of all ranks cover the buffer, range by range. */
+static void test_parts(int size)
 {
-  RtReduce *r;
+  static const int64_t cut[] = {0, 48, 64, 96};
+  RtReduceParams params = {.n = 16 * 7, .lanes = size, .threads = 1, .range = 32, .cuts = 4, .cut = cut};
   int64_t part[2], all[64][2], next = 0;
+  RtReduce *r;
 
-  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, 16 * 7, size, 1, RT_REDUCE_TREE, &r));
-  rt_reduce_own(r, &part[0], &part[1]);
-  MPI_Allgather(part, 2, MPI_INT64_T, all, 2, MPI_INT64_T, PETSC_COMM_WORLD);
-  for (int p = 0; p < size; p++) {
-    RT_TEST_CHECK(all[p][0] == next, "rank %d begins at %lld, not %lld", p, (long long)all[p][0], (long long)next);
-    next += all[p][1];
+  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
+  RT_TEST_CHECK(rt_reduce_ranges(r) == (size > 1 ? 2 : 1), "%d ranges", rt_reduce_ranges(r)); /* 0 to 64, to 112 */
+  for (int k = 0; k < rt_reduce_ranges(r); k++) {
+    rt_reduce_own(r, k, &part[0], &part[1]);
+    MPI_Allgather(part, 2, MPI_INT64_T, all, 2, MPI_INT64_T, PETSC_COMM_WORLD);
+    for (int p = 0; p < size; p++) {
+      RT_TEST_CHECK(all[p][0] == next && next % 16 == 0, "rank %d begins at %lld, not %lld", p, (long long)all[p][0],
+                    (long long)next);
+      next += all[p][1];
+    }
   }
   RT_TEST_CHECK(next == 16 * 7, "parts end at %lld", (long long)next);
   RT_MUST(rt_reduce_destroy(&r));
   RT_MUST(rt_reduce_destroy(&r));
-  RT_TEST_SAYS(rt_reduce_create(PETSC_COMM_SELF, 17, 1, 1, RT_REDUCE_TREE, &r), PETSC_ERR_ARG_SIZ, "multiple of 16");
-  (void)rank;
+  params.n = 17;
+  RT_TEST_SAYS(rt_reduce_create(PETSC_COMM_SELF, &params, &r), PETSC_ERR_ARG_SIZ, "multiple of 16");
+}
+
+/* A number that is not finite shows in the peak of the rank that owns it. */
+static void test_peak(int size)
+{
+  RtReduceParams params = {.n = 64, .lanes = size, .threads = 1};
+  const float *sum;
+  int64_t first, count;
+  RtReduce *r;
+
+  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
+  for (int step = 0; step < 3; step++) {
+    int lane, lanes;
+
+    rt_reduce_lanes(r, 0, &lane, &lanes);
+    for (int l = lane; l < lane + lanes; l++) {
+      float *buffer = rt_reduce_buffer(r, 0);
+
+      for (int i = 0; i < 64; i++) buffer[i] = 1;
+      if (step == 1 && l == size - 1) buffer[7] = NAN;
+      rt_reduce_push(r, 0, l);
+    }
+    RT_MUST(rt_reduce_scatter(r, &sum));
+    rt_reduce_own(r, 0, &first, &count);
+    RT_TEST_CHECK((rt_reduce_peak(r) >= RT_REDUCE_INFINITE) == (step == 1 && first <= 7 && 7 < first + count),
+                  "step %d: peak %x", step, rt_reduce_peak(r));
+  }
+  RT_MUST(rt_reduce_destroy(&r));
 }
 
 static PetscErrorCode test(int argc, char **argv)
@@ -165,7 +258,8 @@ static PetscErrorCode test(int argc, char **argv)
   MPI_Comm_size(PETSC_COMM_WORLD, &size);
   rt_support_normal(STEPS * LANES * MOST, number[0][0]);
   test_kinds(rank, size);
-  test_parts(rank, size);
+  test_parts(size);
+  test_peak(size);
   return 0;
 }
 

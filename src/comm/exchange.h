@@ -1,0 +1,28 @@
+/* Sum of the nodes of all ranks, range by range: each rank gets the sum of the parts that it owns, in the order of the
+   one tree. Parts travel in segments, so that what comes is added while it is in the cache, and few are kept at once.
+ */
+#ifndef RT_COMM_EXCHANGE_H
+#define RT_COMM_EXCHANGE_H
+
+#include "comm/lanes.h"
+#include "comm/parts.h"
+
+typedef struct RtExchange RtExchange;
+
+/* Collective. parts must outlive it. segment: floats of a message, a multiple of the block; 0: a length that suits
+   caches. comm: used by this alone. */
+PetscErrorCode rt_exchange_create(MPI_Comm comm, const RtParts *parts, int lanes, int64_t segment,
+                                  RtExchange **exchange);
+PetscErrorCode rt_exchange_destroy(RtExchange **exchange);
+
+/* This rank has summed its own nodes in this range, and has all later ranges before; what they hold must stay until the
+   end. forest: what is left of the nodes; data: whole buffers. Sends, and sums what has come already. Ranges come from
+   the last to the first. */
+PetscErrorCode rt_exchange_range(RtExchange *exchange, int range, const RtLaneForest *forest);
+/* Sum what has come since. */
+PetscErrorCode rt_exchange_progress(RtExchange *exchange);
+/* Collective: wait for all ranges. sum: the own parts one after the other, valid until the next range; peak: bits of
+   the largest magnitude in them. */
+PetscErrorCode rt_exchange_finish(RtExchange *exchange, const float **sum, int *peak);
+
+#endif
