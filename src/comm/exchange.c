@@ -7,9 +7,9 @@
 
 enum {
   BLOCK = RT_PARTS_BLOCK,
-  SEGMENT = 1 << 15, /* floats of a message */
+  SEGMENT = 1 << 16, /* floats of a message */
   SEGMENTS = 1024,   /* messages for one part, at most */
-  WINDOW = 3,        /* segments that are on their way to this rank at once */
+  WINDOW = 2,        /* segments that are on their way to this rank at once */
   TAG = 17
 };
 

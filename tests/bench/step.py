@@ -11,39 +11,12 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 
 import netCDF4
 import numpy
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-SAMPLES = 32768
-
-
-def teacher(path):
-    """The smallest model that gives ten logits for 784 numbers."""
-    rng = numpy.random.default_rng(0)
-    weight = numpy_helper.from_array(rng.standard_normal((784, 10)).astype("f4") * 0.03, "weight")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["input", "weight"], ["logits"])], "teacher",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["sample", 784])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["sample", 10])], [weight])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 7
-    onnx.save(model, path)
-
-
-def run(command, **extra):
-    environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
-                       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", **extra)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
+from common import MPIRUN, dataset, run
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,17 +29,12 @@ def main():
     parser.add_argument("--steps", type=int, default=400, help="of the peer in one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", nargs="*", default=["fp32", "bf16"])
-    parser.add_argument("--mpirun", nargs="*", default=["--bind-to", "core", "--mca", "btl_vader_single_copy_mechanism", "none"])
+    parser.add_argument("--mpirun", type=str.split, default=MPIRUN, help="options of mpirun, in one text")
     options = parser.parse_args()
     retort = os.path.abspath(os.path.join(options.build, "retort"))
     mpirun = ["mpirun", "-n", str(options.ranks), *options.mpirun]
     with tempfile.TemporaryDirectory() as folder:
-        rng = numpy.random.default_rng(1)
-        numpy.save(f"{folder}/x.npy", rng.standard_normal((SAMPLES, 784), dtype="f4"))
-        numpy.save(f"{folder}/y.npy", rng.integers(0, 10, SAMPLES))
-        teacher(f"{folder}/teacher.onnx")
-        run([retort, "import", "npy", f"{folder}/x.npy", f"{folder}/y.npy", "-o", f"{folder}/data.nc"])
-        job = ["-data_train", f"{folder}/data.nc", "-teacher_model", f"{folder}/teacher.onnx", "-distill_epochs", "4",
+        job = [*dataset(retort, folder), "-distill_epochs", "4",
                "-student_hidden", f"{options.width},{options.width}", "-distill_batch",
                str(options.batch * options.ranks), "-distill_lanes", str(options.lanes or options.ranks),
                "-distill_rate", "0.001", "-checkpoint_epochs", "0"]
