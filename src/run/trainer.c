@@ -180,6 +180,7 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict
     rt_update_own(t, gradient, verdict->scale); /* step */
     PetscCall(enter(t, RT_PHASE_SPREAD));
     PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
+    PetscCall(enter(t, RT_PHASE_UPDATE));
     rt_update_limit(t);
   } else if (t->rank == 0) {
     rt_exact_add(&t->sum[RT_SUM_SKIPPED], 1);

@@ -38,9 +38,7 @@ void rt_update_own(RtTrainer *t, const float *gradient, double scale)
                      .gradient = gradient};
   int bad = -1;
 
-#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) if (t->params->threads > 1)                 \
-    reduction(max                                                                                                      \
-              : bad)
+#pragma omp parallel for schedule(dynamic) num_threads(t->params->threads) reduction(max : bad)
   for (int i = 0; i < graph->values; i++) {
     const RtValue *value = &graph->value[i];
     int64_t at = 0, own, count;
