@@ -3,12 +3,16 @@
 #include "core/hash.h"
 #include "core/message.h"
 #include "data/archive.h"
+#include "data/seal.h"
+#include "run/generations.h"
+#include "run/snapshot.h"
 
 #include <retort/retort.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+static const char *const role_name[] = {"teacher", "student"};
 static const char *const type_name[RT_TYPES] = {"float", "uint8", "int32", "int64"};
 
 static void write_shape(int ndim, const int64_t *dim, char *text, size_t length)
@@ -104,12 +108,96 @@ static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode print_made(const RtArchive *archive)
+{
+  char *version, *options = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get_text(archive, "retort_version", &version));
+  error = rt_archive_get_text(archive, "options", &options);
+  if (!error) rt_message_print("  %s%s", version ? "made by Retort " : "not made by Retort", version ? version : "");
+  if (rt_archive_length(archive, "epoch") > 0)
+    rt_message_print("  %lld epochs", (long long)rt_archive_length(archive, "epoch"));
+  if (!error) print_record("made with:", options);
+  PetscCall(PetscFree(version));
+  PetscCall(PetscFree(options));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* Role and step in the name of a checkpoint; role: NULL for other files. */
+static int64_t checkpoint_step(const char *path, const char **role)
+{
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+  for (int r = 0; r < 2; r++) {
+    int64_t step = rt_generations_step(name, *role = role_name[r]);
+
+    if (step >= 0) return step;
+  }
+  *role = NULL;
+  return -1;
+}
+
+static PetscErrorCode print_checkpoint(const char *path)
+{
+  RtSnapshotInfo info;
+  const char *role;
+  int64_t step = checkpoint_step(path, &role);
+  RtArchive *archive = NULL;
+  PetscErrorCode error;
+  bool found;
+
+  PetscFunctionBegin;
+  error = rt_snapshot_describe(path, &info, &found);
+  if (error) rt_message_print("%s: checkpoint of the %s after step %lld, damaged", path, role, (long long)step);
+  PetscCall(error);
+  RtCheck(found, "%s has the name of a checkpoint, but is none", path);
+  rt_message_print("%s: checkpoint of the %s after step %lld, whole", path, info.role, (long long)info.step);
+  rt_message_print("  %lld epochs are done, and %lld of the next one's %lld steps", (long long)info.records,
+                   (long long)(info.step - info.records * info.steps), (long long)info.steps);
+  if (info.best_epoch) rt_message_print("  the best was epoch %lld", (long long)info.best_epoch);
+  rt_message_print("  %lld parameters with padding", (long long)info.flat);
+  PetscCall(rt_archive_open(path, &archive));
+  error = print_made(archive);
+  PetscCall(rt_archive_close(&archive));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* The checkpoints of a run directory. any: set where there are some. */
+static PetscErrorCode list_checkpoints(const char *path, bool *any)
+{
+  char name[PETSC_MAX_PATH_LEN], text[2048];
+  RtSealState state;
+  int64_t *step;
+  int count;
+
+  PetscFunctionBegin;
+  for (int r = 0; r < 2; r++) {
+    PetscCall(rt_generations_list(path, role_name[r], &count, &step));
+    for (int i = 0; i < count; i++) {
+      PetscCall(rt_generations_path(path, role_name[r], step[i], name));
+      if (rt_seal_check(name, &state)) {
+        rt_message_take(text, sizeof(text));
+        state = RT_SEAL_BROKEN;
+      }
+      if (!*any) rt_message_print("%s: run directory with", path);
+      rt_message_print("  %s, %s", name + strlen(path) + 1, state == RT_SEAL_WHOLE ? "whole" : "damaged");
+      *any = true;
+    }
+    PetscCall(PetscFree(step));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* A run directory: the files that are there. */
 static PetscErrorCode print_run(const char *path)
 {
-  static const char *const files[] = {"teacher.onnx",          "teacher-history.nc",    "labels",
-                                      "student.onnx",          "student-history.nc",    "eval.nc",
-                                      "checkpoint/teacher.nc", "checkpoint/student.nc", "report/report.html"};
+  static const char *const files[] = {"teacher.onnx",      "teacher-history.nc", "labels",
+                                      "student.onnx",      "student-history.nc", "eval.nc",
+                                      "report/report.html"};
   char name[PETSC_MAX_PATH_LEN];
   bool any = false;
 
@@ -121,6 +209,7 @@ static PetscErrorCode print_run(const char *path)
     rt_message_print("  %s", files[i]);
     any = true;
   }
+  PetscCall(list_checkpoints(path, &any));
   RtCheck(any, "%s: a folder without files of Retort", path);
   PetscFunctionReturn(0);
 }
@@ -143,31 +232,20 @@ static PetscErrorCode print_folder(const char *path)
 static PetscErrorCode print_result(const char *path, bool *dataset)
 {
   RtArchive *archive = NULL;
-  char *title = NULL, *version = NULL, *options = NULL;
-  int64_t counters[2];
+  char *title = NULL;
+  PetscErrorCode error = 0;
 
   PetscFunctionBegin;
   PetscCall(rt_archive_open(path, &archive));
   *dataset = rt_archive_length(archive, "input") >= 0;
   if (!*dataset) {
-    PetscCall(rt_archive_get_text(archive, "title", &title));
-    PetscCall(rt_archive_get_text(archive, "retort_version", &version));
-    PetscCall(rt_archive_get_text(archive, "options", &options));
-    rt_message_print("%s: %s, complete", path, title ? title : "NetCDF file");
-    rt_message_print("  %s%s", version ? "made by Retort " : "not made by Retort", version ? version : "");
-    if (rt_archive_length(archive, "epoch") > 0)
-      rt_message_print("  %lld epochs", (long long)rt_archive_length(archive, "epoch"));
-    if (rt_archive_length(archive, "counters") == 2) {
-      PetscCall(rt_archive_get(archive, "counters", RT_ARCHIVE_INT64, 2, counters));
-      rt_message_print("  after step %lld, %lld parameters with padding", (long long)counters[0],
-                       (long long)rt_archive_length(archive, "parameters"));
-    }
-    print_record("made with:", options);
+    error = rt_archive_get_text(archive, "title", &title);
+    if (!error) rt_message_print("%s: %s, complete", path, title ? title : "NetCDF file");
+    if (!error) error = print_made(archive);
     PetscCall(PetscFree(title));
-    PetscCall(PetscFree(version));
-    PetscCall(PetscFree(options));
   }
   PetscCall(rt_archive_close(&archive));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -185,6 +263,7 @@ static bool is_netcdf(const char *path)
 static PetscErrorCode print_file(const char *path)
 {
   struct stat status;
+  const char *role;
   bool dataset = false;
 
   PetscFunctionBegin;
@@ -194,6 +273,11 @@ static PetscErrorCode print_file(const char *path)
     PetscFunctionReturn(0);
   }
   RtCheck(S_ISREG(status.st_mode), "%s: is not a file", path);
+  (void)checkpoint_step(path, &role);
+  if (role) {
+    PetscCall(print_checkpoint(path));
+    PetscFunctionReturn(0);
+  }
   if (!is_netcdf(path)) {
     PetscCall(print_model(path));
     PetscFunctionReturn(0);

@@ -197,6 +197,11 @@ float *rt_reduce_buffer(RtReduce *reduce, int thread)
   return w->spare[w->spares - 1];
 }
 
+const RtParts *rt_reduce_parts(const RtReduce *reduce)
+{
+  return &reduce->parts;
+}
+
 int rt_reduce_ranges(const RtReduce *reduce)
 {
   return reduce->parts.ranges;

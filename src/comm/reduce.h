@@ -15,7 +15,7 @@
 #ifndef RT_COMM_REDUCE_H
 #define RT_COMM_REDUCE_H
 
-#include <retort/types.h>
+#include "comm/parts.h"
 
 typedef enum { RT_REDUCE_TREE, RT_REDUCE_FAST } RtReduceKind;
 
@@ -49,6 +49,8 @@ PetscErrorCode rt_reduce_ready(RtReduce *reduce, int thread, int lane, int64_t f
 /* That buffer now holds lane `lane`. Lanes of a thread come in order. */
 void rt_reduce_push(RtReduce *reduce, int thread, int lane);
 
+/* Who owns what in the tree kind. */
+const RtParts *rt_reduce_parts(const RtReduce *reduce);
 /* The parts of the buffer that this rank owns, one a range, ascending. */
 int rt_reduce_ranges(const RtReduce *reduce);
 void rt_reduce_own(const RtReduce *reduce, int range, int64_t *first, int64_t *count);

@@ -157,6 +157,12 @@ PetscErrorCode rt_message_agree(MPI_Comm comm, PetscErrorCode error)
   PetscFunctionReturn(outcome(error, worst));
 }
 
+void rt_message_take(char *text, size_t length)
+{
+  snprintf(text, length, "%s", state.text);
+  state.text[0] = 0;
+}
+
 void rt_message_print(const char *format, ...)
 {
   va_list arguments;

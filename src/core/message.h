@@ -26,6 +26,9 @@ PetscErrorCode rt_message_meet(MPI_Comm comm, PetscErrorCode error);
     if (PetscUnlikely(agreed_)) PetscFunctionReturn(agreed_);                                                          \
   } while (0)
 
+/* Take back the message of an error that the caller has dealt with; a later error has its own then. text: [length]. */
+void rt_message_take(char *text, size_t length);
+
 /* A line on standard output, from rank 0 only. Not collective. */
 void rt_message_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line on standard error that starts with "retort: note:", from rank 0 only. Not collective. */

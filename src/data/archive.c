@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "data/flags.h"
 #include "data/netcdf.h"
+#include "data/seal.h"
 
 #include <math.h>
 
@@ -16,6 +17,7 @@ struct RtArchive {
   char path[PETSC_MAX_PATH_LEN], temporary[PETSC_MAX_PATH_LEN];
   int nc;
   int64_t bytes;
+  bool sealed;
 };
 
 static const nc_type netcdf_type[] = {NC_FLOAT, NC_DOUBLE, NC_INT64};
@@ -37,6 +39,11 @@ PetscErrorCode rt_archive_create(const char *path, const char *title, RtArchive 
   PetscFunctionReturn(0);
 }
 
+void rt_archive_seal(RtArchive *archive)
+{
+  archive->sealed = true;
+}
+
 PetscErrorCode rt_archive_dimension(RtArchive *archive, const char *name, int64_t length)
 {
   int id, absent;
@@ -49,13 +56,14 @@ PetscErrorCode rt_archive_dimension(RtArchive *archive, const char *name, int64_
   PetscFunctionReturn(0);
 }
 
-/* Checksums need chunks; they lie along the first dimension. */
+/* Checksums of its parts, where there is none of the whole file. They need chunks, which lie along the first
+   dimension. */
 static PetscErrorCode check_sums(const RtArchive *a, int variable, int ndim, const size_t *length, int64_t elements)
 {
   size_t chunk[RT_MAX_DIM];
 
   PetscFunctionBegin;
-  if (ndim == 0 || elements < CHECKED) PetscFunctionReturn(0);
+  if (a->sealed || ndim == 0 || elements < CHECKED) PetscFunctionReturn(0);
   for (int i = 0; i < ndim; i++) chunk[i] = length[i];
   chunk[0] = PetscMax(1, PetscMin(length[0], CHUNK / PetscMax(1, (size_t)elements / length[0])));
   RtNetcdfWrite(a->path, nc_def_var_chunking(a->nc, variable, NC_CHUNKED, chunk));
@@ -81,6 +89,8 @@ PetscErrorCode rt_archive_put(RtArchive *archive, const RtArchiveArray *array)
   RtNetcdfWrite(archive->path, nc_def_var(archive->nc, array->name, netcdf_type[array->type], ndim, id, &variable));
   PetscCall(rt_netcdf_describe(archive->path, archive->nc, variable, array->long_name, array->units));
   PetscCall(check_sums(archive, variable, ndim, length, elements));
+  if (array->type == RT_ARCHIVE_FLOAT) /* all is written: there is nothing to fill */
+    RtNetcdfWrite(archive->path, nc_def_var_fill(archive->nc, variable, NC_NOFILL, NULL));
   if (array->type == RT_ARCHIVE_DOUBLE)
     RtNetcdfWrite(archive->path, nc_def_var_fill(archive->nc, variable, NC_FILL, &missing));
   if (ndim == 0) {
@@ -115,6 +125,18 @@ PetscErrorCode rt_archive_put_flags(RtArchive *archive, const char *variable, co
   PetscFunctionReturn(0);
 }
 
+/* The temporary file is closed. */
+static PetscErrorCode seal(const RtArchive *a)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  error = rt_seal_put(a->temporary, a->path);
+  if (error) PetscCall(rt_file_remove(a->temporary));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_archive_commit(RtArchive **archive)
 {
   RtArchive *a = *archive;
@@ -122,7 +144,9 @@ PetscErrorCode rt_archive_commit(RtArchive **archive)
 
   PetscFunctionBegin;
   *archive = NULL;
-  error = rt_netcdf_finish(a->temporary, a->path, a->nc);
+  error = rt_netcdf_end(a->temporary, a->path, a->nc);
+  if (!error && a->sealed) error = seal(a);
+  if (!error) error = rt_file_commit(a->temporary, a->path);
   PetscCall(PetscFree(a));
   PetscCall(error);
   PetscFunctionReturn(0);

@@ -9,6 +9,8 @@ typedef enum { RT_ARCHIVE_FLOAT, RT_ARCHIVE_DOUBLE, RT_ARCHIVE_INT64 } RtArchive
 typedef struct RtArchive RtArchive;
 
 PetscErrorCode rt_archive_create(const char *path, const char *title, RtArchive **archive);
+/* Before anything is put: the file will be sealed as a whole, see data/seal.h. Without, large arrays get checksums. */
+void rt_archive_seal(RtArchive *archive);
 /* A dimension; defining it again with the same length does nothing. */
 PetscErrorCode rt_archive_dimension(RtArchive *archive, const char *name, int64_t length);
 
@@ -18,18 +20,18 @@ typedef struct {
   RtArchiveType type;
   const void *data; /* row-major */
 } RtArchiveArray;
-/* Large arrays get checksums. NaN in doubles is a missing value. */
+/* NaN in doubles is a missing value. */
 PetscErrorCode rt_archive_put(RtArchive *archive, const RtArchiveArray *array);
 /* A global attribute; on_variable: of that variable instead. */
 PetscErrorCode rt_archive_put_text(RtArchive *archive, const char *on_variable, const char *name, const char *text);
 /* CF's flags with the names of classes, on a variable. Does nothing where the dataset has no names. */
 PetscErrorCode rt_archive_put_flags(RtArchive *archive, const char *variable, const RtDatasetInfo *info);
-/* Sync and rename. Destroys the archive, also on errors. */
+/* Seal, sync and rename. Destroys the archive, also on errors. */
 PetscErrorCode rt_archive_commit(RtArchive **archive);
 /* Drop what was written. Accepts NULL. */
 PetscErrorCode rt_archive_discard(RtArchive **archive);
 
-/* Errors: no file, not NetCDF, damaged. */
+/* Does not look at a seal: rt_seal_check comes before it. Errors: no file, not NetCDF, damaged. */
 PetscErrorCode rt_archive_open(const char *path, RtArchive **archive);
 PetscErrorCode rt_archive_close(RtArchive **archive);
 /* Elements of an array, -1 where there is none of that name. */

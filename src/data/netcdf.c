@@ -166,7 +166,7 @@ static PetscErrorCode flush_file(const char *path, int nc)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc)
+PetscErrorCode rt_netcdf_end(const char *temporary, const char *path, int nc)
 {
   PetscErrorCode error;
   int status;
@@ -181,6 +181,13 @@ PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc)
     PetscCall(rt_file_remove(temporary));
     PetscCall(error);
   }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_netcdf_end(temporary, path, nc));
   PetscCall(rt_file_commit(temporary, path));
   PetscFunctionReturn(0);
 }

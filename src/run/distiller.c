@@ -87,6 +87,7 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   params.record = record;
   if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
+  if (!error && done) error = rt_trainer_clean(job->comm, &params);
   if (!error && !done) error = train(job, data, &params, teacher, width, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_memory_destroy(&teacher));

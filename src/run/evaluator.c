@@ -7,6 +7,7 @@
 #include "run/model.h"
 #include "run/predictor.h"
 #include "run/stages.h"
+#include "run/stop.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,6 +25,7 @@ typedef struct {
   RtSamples samples;
   float *logits[RT_MODELS]; /* [BLOCK, width] of this rank's micro-batches */
   int width;
+  bool stoppable, stopped; /* a request to stop is heeded; it was, on this rank */
 } Evaluator;
 
 typedef struct {
@@ -68,8 +70,12 @@ static PetscErrorCode count_rows(void *context, int thread, int64_t at, int64_t 
 /* Samples sample[0 … count - 1], all inside e->samples. */
 static PetscErrorCode run_block(Evaluator *e, int64_t count, const int64_t *sample)
 {
-  RtPredictorRange range = {
-      .samples = &e->samples, .count = count, .sample = sample, .first = e->job->rank, .stride = e->job->size};
+  RtPredictorRange range = {.samples = &e->samples,
+                            .count = count,
+                            .sample = sample,
+                            .first = e->job->rank,
+                            .stride = e->job->size,
+                            .stopped = e->stoppable ? &e->stopped : NULL};
   int last = e->predictor[RT_STUDENT] ? RT_STUDENT : RT_TEACHER;
   Keep keep = {.logits = e->logits[RT_TEACHER], .width = e->width};
 
@@ -88,7 +94,7 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(BLOCK, &sample));
-  for (int64_t first = 0; first < samples && !error; first += BLOCK) {
+  for (int64_t first = 0; first < samples && !error && !e->stopped; first += BLOCK) {
     int64_t size = PetscMin(BLOCK, samples - first), count = 0;
 
     for (int64_t i = 0; !list && i < size; i++) sample[count++] = first + i;
@@ -139,6 +145,17 @@ static PetscErrorCode finish_bias(Evaluator *e, RtBias *sum)
   PetscFunctionReturn(0);
 }
 
+/* Collective. What one rank leaves out is missing for all. */
+static PetscErrorCode agree_stop(Evaluator *e)
+{
+  int any = e->stopped;
+
+  PetscFunctionBegin;
+  PetscCall(rt_agree_max(e->job->comm, 1, &any));
+  e->stopped = any;
+  PetscFunctionReturn(0);
+}
+
 /* Choose the number on the held-out part of the training set. */
 static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *value)
 {
@@ -161,6 +178,7 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
   PetscCall(finish_bias(e, &sum));
   PetscCall(PetscFree(sum.confusion));
   PetscCall(error);
+  PetscCall(agree_stop(e));
   *value = rt_bias_value(rt_bias_best(&sum));
   PetscFunctionReturn(0);
 }
@@ -221,6 +239,7 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   if (!error && any && !strcmp(fit, "holdout")) error = fit_on_holdout(e, named, &fixed);
   if (!error && any) error = start_bias(e, named, fixed);
   if (!error) error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  if (!error) error = agree_stop(e);
   if (e->bias) PetscCall(finish_bias(e, &result->bias));
   if (error) {
     PetscCall(PetscFree(named));
@@ -240,9 +259,9 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset)
+static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool *stopped)
 {
-  Evaluator e = {.job = job, .info = rt_dataset_info(dataset)};
+  Evaluator e = {.job = job, .info = rt_dataset_info(dataset), .stoppable = !rt_stop_late()};
   RtGraph *graph[RT_MODELS] = {NULL, NULL};
   RtEvaluation result = {.job = job, .info = e.info};
   PetscErrorCode error;
@@ -250,11 +269,12 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset)
   PetscFunctionBegin;
   error = start_models(&e, graph, &result);
   if (!error) error = measure(&e, dataset, &result);
-  if (!error) {
+  *stopped = !error && e.stopped;
+  if (!error && !e.stopped) {
     result.metrics = &e.metrics[0];
     error = rt_evaluation_write(&result);
+    if (!error) rt_evaluation_print(&result);
   }
-  if (!error) rt_evaluation_print(&result);
   PetscCall(PetscFree(result.bias.confusion));
   for (int t = 0; e.metrics && t < job->threads; t++) PetscCall(rt_metrics_destroy(&e.metrics[t]));
   PetscCall(PetscFree(e.metrics));
@@ -267,16 +287,17 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_evaluator_run(const RtJob *job)
+PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped)
 {
   const char *path;
   RtDataset *dataset = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  *stopped = false;
   PetscCall(rt_job_need(job, "data_test", "the test set, from `retort import`", &path));
   PetscCall(rt_dataset_open(job->comm, path, &dataset));
-  error = evaluate(job, dataset);
+  error = evaluate(job, dataset, stopped);
   PetscCall(rt_dataset_close(&dataset));
   PetscCall(error);
   PetscFunctionReturn(0);

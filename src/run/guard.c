@@ -114,14 +114,15 @@ static PetscErrorCode norm(RtTrainer *t, const float *gradient, int peak, double
 
 PetscErrorCode rt_guard_judge(RtTrainer *t, const float *gradient, RtVerdict *verdict)
 {
-  int word[3] = {rt_stop_asked(), rt_reduce_peak(t->reduce), t->bad_value};
+  int word[4] = {rt_stop_asked(), rt_reduce_peak(t->reduce), t->bad_value, rt_checkpoint_failed(t)};
   double length;
 
   PetscFunctionBegin;
   for (int i = 0; i < t->params->threads; i++)
     if (!t->lane[i].finite) word[1] = BAD;
-  PetscCall(rt_agree_max(t->comm, 3, word));
+  PetscCall(rt_agree_max(t->comm, 4, word));
   if (word[2] >= 0) PetscCall(rt_guard_parameters(t)); /* of the step before */
+  if (word[3]) PetscCall(rt_checkpoint_wait(t));       /* returns the error */
   *verdict = (RtVerdict){.stop = word[0], .scale = 1};
   if (word[1] >= RT_REDUCE_INFINITE) {
     t->skips++;

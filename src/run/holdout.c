@@ -1,4 +1,6 @@
 /* Loss and accuracy of the samples that are held out of training. */
+#include "comm/agree.h"
+#include "run/stop.h"
 #include "run/trainer_state.h"
 
 #include <math.h>
@@ -45,7 +47,7 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy)
+PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy, bool *stopped)
 {
   RtPredictorRange range = {.samples = t->input->samples,
                             .count = t->input->sampler->held,
@@ -53,21 +55,27 @@ PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy)
                             .first = t->rank,
                             .stride = t->size};
   Sink sink = {.t = t};
-  int threads = t->params->threads;
+  int threads = t->params->threads, any;
+  bool left_out = false;
 
   PetscFunctionBegin;
   *loss = *accuracy = NAN;
+  *stopped = false;
   if (!t->predictor) PetscFunctionReturn(0);
+  if (t->step > t->began || !rt_stop_late()) range.stopped = &left_out;
   PetscCall(PetscCalloc1(threads, &sink.sum));
   PetscCall(PetscMalloc1(threads * t->rows * t->width, &sink.unused));
   PetscCall(rt_predictor_set(t->predictor, t->parameter));
   PetscCall(rt_predictor_run(t->predictor, &range, add_rows, &sink));
   for (int i = 1; i < threads; i++)
     for (int s = 0; s < RT_SUMS; s++) rt_exact_merge(&sink.sum[0][s], &sink.sum[i][s]);
+  any = left_out;
+  PetscCall(rt_agree_max(t->comm, 1, &any));
   PetscCall(rt_exact_allreduce(t->comm, RT_SUMS, sink.sum[0]));
   *loss = rt_exact_value(&sink.sum[0][RT_SUM_TOTAL]) / (double)range.count;
   if (t->input->samples->info->classes) *accuracy = rt_exact_value(&sink.sum[0][RT_SUM_CORRECT]) / (double)range.count;
   PetscCall(PetscFree(sink.sum));
   PetscCall(PetscFree(sink.unused));
+  *stopped = any;
   PetscFunctionReturn(0);
 }

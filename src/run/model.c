@@ -261,7 +261,9 @@ PetscErrorCode rt_model_training(const RtJob *job, const char *section, const ch
       .every_epochs = rt_options_real(o, section, "every"),
       .select_best = !strcmp(rt_options_text(o, section, "select"), "best"),
       .checkpoint_epochs = rt_options_int(o, NULL, "checkpoint_epochs"),
-      .checkpoint_seconds = rt_options_real(o, NULL, "checkpoint_seconds")};
+      .checkpoint_steps = rt_options_int(o, NULL, "checkpoint_steps"),
+      .checkpoint_seconds = rt_options_real(o, NULL, "checkpoint_seconds"),
+      .checkpoint_keep = rt_options_int(o, NULL, "checkpoint_keep")};
   PetscFunctionReturn(0);
 }
 

@@ -13,7 +13,7 @@ static PetscErrorCode eval(const RtJob *job, bool *stopped)
   PetscFunctionBegin;
   *stopped = false;
   if (rt_options_text(job->options, "data", "test")[0])
-    PetscCall(rt_evaluator_run(job));
+    PetscCall(rt_evaluator_run(job, stopped));
   else
     rt_message_print("eval: left out, as the job names no -data_test");
   PetscFunctionReturn(0);

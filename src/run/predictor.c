@@ -1,5 +1,7 @@
 #include "run/predictor.h"
 
+#include "run/stop.h"
+
 #include <omp.h>
 
 struct RtPredictor {
@@ -85,7 +87,14 @@ PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *
   PetscFunctionBegin;
 #pragma omp parallel for schedule(dynamic) num_threads(predictor->threads) if (predictor->threads > 1)
   for (int64_t micro = range->first; micro < micros; micro += range->stride) {
-    PetscErrorCode error = run_one(predictor, omp_get_thread_num(), range, micro, sink, context);
+    PetscErrorCode error;
+
+    if (range->stopped && rt_stop_asked()) {
+#pragma omp atomic write
+      *range->stopped = true;
+      continue;
+    }
+    error = run_one(predictor, omp_get_thread_num(), range, micro, sink, context);
 
     if (error) {
 #pragma omp atomic write

@@ -25,6 +25,7 @@ typedef struct {
   int64_t count;
   const int64_t *sample; /* [count] */
   int64_t first, stride;
+  bool *stopped; /* where given: set once this rank is asked to stop, and the rest is left out */
 } RtPredictorRange;
 /* Gets the rows of one micro-batch: places at … at + rows - 1 of range->sample. Called by several threads at once. */
 typedef PetscErrorCode (*RtPredictorSink)(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,

@@ -13,8 +13,8 @@ PetscErrorCode rt_labeller_run(const RtJob *job, bool *stopped);
 PetscErrorCode rt_verifier_run(const RtJob *job);
 /* student.onnx and its history. */
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
-/* eval.nc: teacher and student on the test set. */
-PetscErrorCode rt_evaluator_run(const RtJob *job);
+/* eval.nc: teacher and student on the test set. What a stop leaves undone begins anew. */
+PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped);
 /* All of it, and a table at the end. */
 PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped);
 

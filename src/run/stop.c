@@ -25,7 +25,12 @@ void rt_stop_start(double after)
   sigaction(SIGINT, &action, NULL);
 }
 
+bool rt_stop_late(void)
+{
+  return deadline > 0 && MPI_Wtime() > deadline;
+}
+
 bool rt_stop_asked(void)
 {
-  return asked || (deadline > 0 && MPI_Wtime() > deadline);
+  return asked || rt_stop_late();
 }

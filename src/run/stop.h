@@ -8,5 +8,8 @@
 void rt_stop_start(double after);
 /* Whether this rank was asked to stop. */
 bool rt_stop_asked(void);
+/* Whether the clock of -stop_after has run out. Work that cannot be stopped in its middle without being lost is done
+   all the same where that was so when it began, or a run of short parts would never get further. */
+bool rt_stop_late(void);
 
 #endif

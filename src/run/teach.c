@@ -42,6 +42,7 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
   error = rt_model_record(job, RT_CONTENT_TEACHER, data.info->hash, "", "", &record);
   if (!error) error = rt_model_done(job, "teacher.onnx", record, &done);
   if (!error && done) rt_message_print("teacher: %s/teacher.onnx is done already", job->dir);
+  if (!error && done) error = rt_trainer_clean(job->comm, &(RtTrainerParams){.role = "teacher", .dir = job->dir});
   if (!error && !done) error = train(job, &data, record, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_model_close_data(&data));

@@ -113,6 +113,7 @@ static PetscErrorCode start(RtTrainer *t)
   t->best_accuracy = -1;
   t->best_loss = INFINITY;
   PetscCall(register_events(t));
+  PetscCall(rt_checkpoint_start(t));
   PetscCall(start_lanes(t));
   PetscFunctionReturn(0);
 }
@@ -120,6 +121,7 @@ static PetscErrorCode start(RtTrainer *t)
 static PetscErrorCode finish(RtTrainer *t)
 {
   PetscFunctionBegin;
+  PetscCall(rt_checkpoint_finish(t));
   for (int i = 0; t->lane && i < t->params->threads; i++) {
     PetscCall(rt_work_destroy(&t->lane[i].work));
     PetscCall(PetscFree(t->lane[i].sample));
@@ -190,11 +192,12 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict
   PetscFunctionReturn(0);
 }
 
-/* Sums of the epoch over threads and ranks, into one record of the history. */
-static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double *record)
+/* Sums of the epoch over threads and ranks, into one record of the history. seconds: of its steps in this process. */
+static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double seconds, double *record)
 {
   const RtTrainerParams *p = t->params;
-  double seconds = MPI_Wtime() - t->epoch_start, count;
+  int64_t steps = t->step - PetscMax(t->began, epoch * t->steps);
+  double count;
 
   PetscFunctionBegin;
   for (int i = 0; i < p->threads; i++) {
@@ -216,7 +219,7 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double *record)
   record[RT_HISTORY_COMPUTE] = t->time[RT_TIME_COMPUTE] / t->size;
   record[RT_HISTORY_COMMUNICATION] = t->time[RT_TIME_COMMUNICATION] / t->size;
   record[RT_HISTORY_INPUT] = t->time[RT_TIME_INPUT] / t->size;
-  record[RT_HISTORY_THROUGHPUT] = (double)t->input->sampler->count / seconds;
+  record[RT_HISTORY_THROUGHPUT] = (double)PetscMin(t->input->sampler->count, steps * p->batch) / seconds;
   record[RT_HISTORY_SKIPPED] = rt_exact_value(&t->sum[RT_SUM_SKIPPED]);
   memset(t->sum, 0, sizeof(t->sum));
   memset(t->time, 0, sizeof(t->time));
@@ -254,30 +257,26 @@ static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accur
   t->best_loss = loss;
 }
 
-/* A checkpoint of parameters that are fit to go on with. */
-static PetscErrorCode save(RtTrainer *t)
+/* stopped: set where that was asked for while the held-out part was evaluated. Then all but the epoch's steps comes
+   when the run goes on. */
+static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
 {
-  PetscFunctionBegin;
-  PetscCall(rt_guard_parameters(t));
-  PetscCall(rt_checkpoint_write(t));
-  t->saved_step = t->step;
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch)
-{
-  double *record = t->history + epoch * RT_HISTORY_COLUMNS;
+  double *record = t->history + epoch * RT_HISTORY_COLUMNS, seconds = MPI_Wtime() - t->epoch_start, loss, accuracy;
+  bool left_out;
 
   PetscFunctionBegin;
   PetscCall(rt_guard_parameters(t));
-  PetscCall(sum_up(t, epoch, record));
-  PetscCall(rt_holdout_evaluate(t, &record[RT_HISTORY_HOLDOUT_LOSS], &record[RT_HISTORY_HOLDOUT_ACCURACY]));
-  remember_best(t, epoch, record[RT_HISTORY_HOLDOUT_LOSS], record[RT_HISTORY_HOLDOUT_ACCURACY]);
+  PetscCall(rt_holdout_evaluate(t, &loss, &accuracy, &left_out));
+  *stopped = *stopped || left_out;
+  if (left_out) PetscFunctionReturn(0);
+  PetscCall(sum_up(t, epoch, seconds, record));
+  record[RT_HISTORY_HOLDOUT_LOSS] = loss;
+  record[RT_HISTORY_HOLDOUT_ACCURACY] = accuracy;
+  remember_best(t, epoch, loss, accuracy);
   t->records = epoch + 1;
   print_epoch(t, epoch, record);
   PetscCall(rt_history_write(t));
-  if (t->params->checkpoint_epochs && (epoch + 1) % t->params->checkpoint_epochs == 0 && epoch + 1 < t->params->epochs)
-    PetscCall(save(t));
+  PetscCall(rt_checkpoint_step(t));
   PetscFunctionReturn(0);
 }
 
@@ -296,12 +295,7 @@ static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
   while (t->step < (epoch + 1) * t->steps && !verdict.stop) {
     PetscCall(train_step(t, epoch, &verdict));
     rt_message_progress_show(&progress, (t->step - epoch * t->steps) * t->params->batch);
-    if (t->params->checkpoint_seconds > 0 && t->step % 16 == 0) {
-      int due = MPI_Wtime() - t->saved > t->params->checkpoint_seconds;
-
-      PetscCallMPI(MPI_Bcast(&due, 1, MPI_INT, 0, t->comm)); /* rank 0's clock decides */
-      if (due) PetscCall(save(t));
-    }
+    if (!verdict.stop && t->step < (epoch + 1) * t->steps) PetscCall(rt_checkpoint_step(t));
   }
   rt_message_progress_clear(&progress);
   *stopped = verdict.stop && t->step < t->params->epochs * t->steps;
@@ -316,17 +310,18 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
   PetscFunctionBegin;
   PetscCall(rt_checkpoint_read(t, &found));
   t->saved_step = t->step;
-  if (found && t->step < p->epochs * t->steps)
-    rt_message_print("%s: going on after epoch %lld, step %lld of %lld", p->role, (long long)(t->step / t->steps),
-                     (long long)(t->step % t->steps), (long long)t->steps);
-  t->saved = MPI_Wtime();
-  for (int64_t epoch = t->step / t->steps; epoch < p->epochs; epoch++) {
+  if (found)
+    rt_message_print("%s: going on after epoch %lld, step %lld of %lld", p->role, (long long)t->records,
+                     (long long)(t->step - t->records * t->steps), (long long)t->steps);
+  t->began = t->step;
+  for (int64_t epoch = t->records; epoch < p->epochs; epoch++) {
     PetscCall(train_epoch(t, epoch, &result->stopped));
-    if (t->step == (epoch + 1) * t->steps) PetscCall(end_epoch(t, epoch));
+    if (t->step == (epoch + 1) * t->steps) PetscCall(end_epoch(t, epoch, &result->stopped));
     if (!result->stopped) continue;
-    PetscCall(save(t));
+    PetscCall(rt_checkpoint_write(t));
     break;
   }
+  PetscCall(rt_checkpoint_wait(t));
   result->epochs = t->step / t->steps;
   result->best_epoch = t->best_epoch ? t->best_epoch : p->epochs;
   result->accuracy = t->best_epoch ? t->best_accuracy

@@ -31,8 +31,9 @@ typedef struct {
   RtSchedule schedule; /* kind, rate, final, factor; the trainer sets what counts in steps */
   double warmup_epochs, every_epochs;
   bool select_best;
-  int64_t checkpoint_epochs;
+  int64_t checkpoint_epochs, checkpoint_steps; /* write one after so many; 0: never */
   double checkpoint_seconds;
+  int64_t checkpoint_keep; /* the last so many, and that of the best epoch */
 } RtTrainerParams;
 
 typedef struct {
@@ -52,12 +53,12 @@ typedef struct {
 } RtTrainerResult;
 
 /* Collective. Trains graph->parameter in place; goes on from a checkpoint where there is one, and writes
-   ROLE-history.nc and checkpoint/ROLE.nc.
+   ROLE-history.nc and checkpoint/ROLE-STEP.nc.
    Errors: a loss that is not finite, a checkpoint of another job, files that cannot be written. */
 PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtTrainerInput *input, RtGraph *graph,
                               RtTrainerResult *result);
 
-/* Collective. Remove the checkpoint of a run whose model has been written. */
+/* Collective. Remove the checkpoints of a run whose model has been written. params: role and dir are read. */
 PetscErrorCode rt_trainer_clean(MPI_Comm comm, const RtTrainerParams *params);
 
 #endif

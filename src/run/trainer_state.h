@@ -44,6 +44,8 @@ typedef struct {
   double time[RT_TIMES];
 } RtTrainerLane;
 
+typedef struct RtCheckpoint RtCheckpoint;
+
 typedef struct {
   MPI_Comm comm;
   int rank, size;
@@ -58,6 +60,7 @@ typedef struct {
   RtReduce *reduce;
   RtTrainerLane *lane;    /* [threads] */
   RtPredictor *predictor; /* of the held-out part; NULL without one */
+  RtCheckpoint *checkpoint;
   PetscLogEvent event[RT_PHASES];
   int phase; /* now; RT_PHASES: none */
   double phase_start;
@@ -72,10 +75,11 @@ typedef struct {
   int64_t records;
   double *history; /* [epochs][RT_HISTORY_COLUMNS] on rank 0 */
   double time[RT_TIMES];
-  double epoch_start, saved; /* seconds */
-  int64_t saved_step;        /* of the last checkpoint; 0: none */
-  int skips;                 /* bad steps in a row, just before */
-  int bad_value;             /* a parameter whose own part is not finite after an update; -1: none */
+  double epoch_start; /* seconds */
+  int64_t began;      /* step at which this process began */
+  int64_t saved_step; /* of the last checkpoint; 0: none */
+  int skips;          /* bad steps in a row, just before */
+  int bad_value;      /* a parameter whose own part is not finite after an update; -1: none */
 } RtTrainer;
 
 /* Run the lanes of this rank: each thread loads, runs forward, the loss, backward, and pushes the lane's gradient. */
@@ -105,13 +109,29 @@ void rt_update_own(RtTrainer *t, const float *gradient, double scale);
 /* Limit the norms of weights that enter hidden units, in all parameters. */
 void rt_update_limit(RtTrainer *t);
 
-/* Collective. Loss and accuracy of the held-out part under the current parameters; NaN without one. */
-PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy);
+/* Collective. Loss and accuracy of the held-out part under the current parameters; NaN without one.
+   stopped: on request, before they were known. */
+PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy, bool *stopped);
 
 /* Collective. Write the history of `records` epochs. */
 PetscErrorCode rt_history_write(RtTrainer *t);
 
-/* Collective. Write and read the checkpoint; found: false where there is none. */
-PetscErrorCode rt_checkpoint_write(RtTrainer *t);
+/* Checkpoints, checkpoint/ROLE-STEP.nc. Rank 0 copies the state, gathers the moments of all, and a thread of its own
+   writes the file while training goes on: what it needs is one copy of parameters, best parameters and moments.
+   Not collective; finish waits for the file that is being written, and its errors are dropped. */
+PetscErrorCode rt_checkpoint_start(RtTrainer *t);
+PetscErrorCode rt_checkpoint_finish(RtTrainer *t);
+/* Collective. Go on from the newest that is whole; what is damaged is said in a note. found: false where there is none.
+   Errors: it was written with other options, which are named. */
 PetscErrorCode rt_checkpoint_read(RtTrainer *t, bool *found);
+/* Collective. Begin to write one of now; does nothing where the last one holds the same. Waits for the one before,
+   whose errors are returned on all ranks. */
+PetscErrorCode rt_checkpoint_write(RtTrainer *t);
+/* Collective, after a step or an epoch: the same where one is due. */
+PetscErrorCode rt_checkpoint_step(RtTrainer *t);
+/* Collective. Wait until the last one is complete. Errors: it cannot be written. */
+PetscErrorCode rt_checkpoint_wait(RtTrainer *t);
+/* Whether this rank knows that waiting returns an error. */
+bool rt_checkpoint_failed(const RtTrainer *t);
+
 #endif
