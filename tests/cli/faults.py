@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from support.cli import (MPIRUN, RANKS, RETORT, SLOW, environment, judge, main, nothing_half_written, outputs, own_lines, run,
                          same, small)
 
-JOB = dict(teacher_epochs=2, distill_epochs=3, distill_batch=300, label_shard=200, teacher_clip=1, run_seed=8)
+JOB = dict(teacher_epochs=2, distill_epochs=3, distill_batch=300, label_shard=200, checkpoint_steps=2, teacher_clip=1, run_seed=8)
 wanted = {}
 reading = threading.Lock()  # NetCDF is not safe for threads
 

@@ -47,9 +47,17 @@ def test_unfinished():
     os.remove("gone/shard-000000.nc"), os.remove("gone/shard-000002.nc")
     assert "gone: label store, 2 of 4 shards are missing" in say("gone"), say("gone")
     run("train", small("half", stop_after=1e-6, teacher_batch=20), code=75)
-    text = say("half/checkpoint/teacher.nc")
-    assert "Checkpoint of training, complete" in text and "after step 1," in text and "teacher_batch=20" in text, text
-    assert "checkpoint/teacher.nc" in say("half")
+    name = "half/checkpoint/teacher-0000000001.nc"
+    text = say(name)
+    for part in f"{name}: checkpoint of the teacher after step 1, whole", "0 epochs are done, and 1 of the next one's 55 steps", "teacher_batch=20":
+        assert part in text, f"{part!r} is not in\n{text}"
+    assert "  checkpoint/teacher-0000000001.nc, whole" in say("half"), say("half")
+    with open(name, "r+b") as file:
+        file.seek(200)
+        file.write(b"damage")
+    done = run("info", name, code=1, says=f"{name} is damaged: its checksum")
+    assert f"{name}: checkpoint of the teacher after step 1, damaged" in done.stdout, done.stdout
+    assert "  checkpoint/teacher-0000000001.nc, damaged" in say("half"), say("half")
 
 
 def test_classes():

@@ -111,6 +111,17 @@ def same(folder, wanted, what):
         assert found[name] == wanted[name], f"{what}: {name} has other bits"
 
 
+def checkpoints(folder, role):
+    """Steps of the checkpoints in a run directory, ascending."""
+    place = os.path.join(folder, "checkpoint")
+    names = os.listdir(place) if os.path.isdir(place) else []
+    return sorted(int(name[len(role) + 1:-3]) for name in names if re.fullmatch(role + r"-\d{10,}\.nc", name))
+
+
+def checkpoint(folder, role, step):
+    return f"{folder}/checkpoint/{role}-{step:010}.nc"
+
+
 def nothing_half_written(folder):
     """Every file in the folder can be read to its end, and no temporary one is left."""
     for path, _, names in os.walk(folder):
