@@ -27,22 +27,47 @@ static inline int64_t rt_labelstore_count(const RtLabelstoreInfo *info, int64_t 
   return rest < info->shard ? rest : info->shard;
 }
 
-/* Which shards of the store in folder dir are absent. Collective on comm: ranks share the checking of the files.
-   missing: [rt_labelstore_shards] set to true where the shard is absent, on all ranks.
-   Errors: a shard that is damaged or was made from something else than info says: its name and the difference. */
-PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, bool *missing);
+/* Of a shard's file. */
+typedef enum {
+  RT_LABELSTORE_THERE,
+  RT_LABELSTORE_MISSING,
+  RT_LABELSTORE_DAMAGED, /* not to be opened, cut off, wrong checksums or sample numbers, logits that are not finite */
+  RT_LABELSTORE_UNKNOWN  /* nobody has looked */
+} RtLabelstoreState;
 
-/* Write one shard. Not collective. logits: [count, views, classes], raw. options: text for the attribute of that name.
-   Errors: a folder that cannot be written, a full disk. */
+enum { RT_LABELSTORE_TEXT = 160 /* most bytes of what is said about damage */ };
+
+/* The state of one shard. Not collective. whole: read all of it; otherwise only what it says of itself. why: what is
+   wrong with a damaged one, [RT_LABELSTORE_TEXT].
+   Errors: it was made from something else than info says (its name and the difference), or the system refuses to read
+   it, by its permissions say, which is no damage. */
+PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info, int64_t shard, bool whole,
+                                  RtLabelstoreState *state, char why[RT_LABELSTORE_TEXT]);
+
+/* The state of every shard of the store in folder dir. Collective on comm: ranks share the reading of the files, which
+   are read wholly. Notes name the damaged ones, the first `notes` of them, and say what is wrong.
+   stop: NULL, or asked now and then; where it says true on some rank, shards may stay RT_LABELSTORE_UNKNOWN.
+   state: [rt_labelstore_shards], the same on all ranks. Errors: as rt_labelstore_look, and a shard too many. */
+PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
+                                   bool (*stop)(void), RtLabelstoreState *state);
+
+/* Write one shard, in the place of one that is there. Not collective. logits: [count, views, classes], raw. options:
+   text for the attribute of that name. Errors: a folder that cannot be written, a full disk. */
 PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info, int64_t shard, const float *logits,
                                    const char *options);
 
 /* Read one shard. Not collective. logits: [rt_labelstore_count, views, classes].
-   Errors: absent, damaged, made from something else, logits that are not finite. */
+   Errors: missing, damaged, made from something else. */
 PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits);
 
-/* Read what a store in folder dir says of itself, from its first shard. Not collective. found: false where there is
-   no shard. */
+/* Read what a store in folder dir says of itself, from its first shard that can be read. Not collective. found: false
+   where there is none. */
 PetscErrorCode rt_labelstore_describe(const char *dir, RtLabelstoreInfo *info, bool *found);
+
+/* The file of a shard. path: [PETSC_MAX_PATH_LEN]. */
+PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path);
+
+/* Remove all shards that are in the folder. Not collective. */
+PetscErrorCode rt_labelstore_remove(const char *dir);
 
 #endif

@@ -86,18 +86,20 @@ static PetscErrorCode print_dataset(const char *path)
 
 static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info)
 {
-  int64_t shards = rt_labelstore_shards(info), absent = 0;
-  bool *missing;
+  int64_t shards = rt_labelstore_shards(info), count[RT_LABELSTORE_UNKNOWN + 1] = {0};
+  RtLabelstoreState *state;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(shards, &missing));
-  error = rt_labelstore_check(PETSC_COMM_SELF, path, info, missing);
-  for (int64_t s = 0; s < shards && !error; s++) absent += missing[s];
-  PetscCall(PetscFree(missing));
+  PetscCall(PetscMalloc1(shards, &state));
+  error = rt_labelstore_check(PETSC_COMM_SELF, path, info, INT64_MAX, NULL, state);
+  for (int64_t s = 0; s < shards && !error; s++) count[state[s]]++;
+  PetscCall(PetscFree(state));
   PetscCall(error);
-  if (absent)
-    rt_message_print("%s: label store, %lld of %lld shards are missing", path, (long long)absent, (long long)shards);
+  if (count[RT_LABELSTORE_THERE] < shards)
+    rt_message_print("%s: label store, %lld of %lld shards are missing, %lld damaged", path,
+                     (long long)count[RT_LABELSTORE_MISSING], (long long)shards,
+                     (long long)count[RT_LABELSTORE_DAMAGED]);
   else
     rt_message_print("%s: label store, complete", path);
   rt_message_print("  %lld samples in shards of %lld, %d view%s, %d numbers each, %s", (long long)info->samples,
@@ -170,7 +172,7 @@ static PetscErrorCode print_checkpoint(const char *path)
 static PetscErrorCode list_checkpoints(const char *path, bool *any)
 {
   char name[PETSC_MAX_PATH_LEN], text[2048];
-  RtSealState state;
+  RtSeal seal;
   int64_t *step;
   int count;
 
@@ -179,12 +181,12 @@ static PetscErrorCode list_checkpoints(const char *path, bool *any)
     PetscCall(rt_generations_list(path, role_name[r], &count, &step));
     for (int i = 0; i < count; i++) {
       PetscCall(rt_generations_path(path, role_name[r], step[i], name));
-      if (rt_seal_check(name, &state)) {
+      if (rt_seal_check(name, NULL, &seal)) {
         rt_message_take(text, sizeof(text));
-        state = RT_SEAL_BROKEN;
+        seal = RT_SEAL_BROKEN;
       }
       if (!*any) rt_message_print("%s: run directory with", path);
-      rt_message_print("  %s, %s", name + strlen(path) + 1, state == RT_SEAL_WHOLE ? "whole" : "damaged");
+      rt_message_print("  %s, %s", name + strlen(path) + 1, seal == RT_SEAL_WHOLE ? "whole" : "damaged");
       *any = true;
     }
     PetscCall(PetscFree(step));

@@ -40,3 +40,33 @@ PetscErrorCode rt_counter_next(RtCounter *counter, int64_t *number)
   PetscCallMPI(MPI_Win_flush(0, counter->window));
   PetscFunctionReturn(0);
 }
+
+PetscErrorCode rt_counter_peek(RtCounter *counter, int64_t *number)
+{
+  const int64_t none = 0;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Fetch_and_op(&none, number, MPI_INT64_T, 0, 0, MPI_NO_OP, counter->window));
+  PetscCallMPI(MPI_Win_flush(0, counter->window));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_counter_close(RtCounter *counter)
+{
+  const int64_t closed = RT_COUNTER_CLOSED;
+  int64_t before;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Fetch_and_op(&closed, &before, MPI_INT64_T, 0, 0, MPI_REPLACE, counter->window));
+  PetscCallMPI(MPI_Win_flush(0, counter->window));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_counter_serve(RtCounter *counter)
+{
+  int any;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, counter->comm, &any, MPI_STATUS_IGNORE));
+  PetscFunctionReturn(0);
+}

@@ -1,13 +1,18 @@
 #define _GNU_SOURCE
 #include "core/file.h"
 #include "core/fault.h"
+#include "core/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+static const double forgotten = 3600; /* seconds after which another host's temporary file has no owner */
 
 /* Split into folder (with its slash, or empty) and name. */
 static const char *name_of(const char *path)
@@ -20,11 +25,11 @@ static const char *name_of(const char *path)
 PetscErrorCode rt_file_temporary(const char *path, char *temporary, size_t length)
 {
   const char *name = name_of(path);
-  char host[128] = "";
+  char host[RT_PROCESS_HOST];
   int written;
 
   PetscFunctionBegin;
-  gethostname(host, sizeof(host) - 1);
+  rt_process_host(host);
   written = snprintf(temporary, length, "%.*s.%s.tmp-%s-%ld", (int)(name - path), path, name, host, (long)getpid());
   RtCheck(written > 0 && (size_t)written < length, "%s: the path is too long", path);
   PetscFunctionReturn(0);
@@ -165,4 +170,78 @@ PetscErrorCode rt_file_remove(const char *path)
   PetscFunctionBegin;
   if (unlink(path) && errno != ENOENT) RtFail("%s: cannot be removed: %s", path, strerror(errno));
   PetscFunctionReturn(0);
+}
+
+double rt_file_changed(const struct stat *status)
+{
+  return (double)status->st_mtim.tv_sec + 1e-9 * (double)status->st_mtim.tv_nsec;
+}
+
+PetscErrorCode rt_file_now(const char *folder, double *seconds)
+{
+  char path[PETSC_MAX_PATH_LEN], temporary[PETSC_MAX_PATH_LEN];
+  struct timespec now;
+  struct stat status;
+  int file;
+
+  PetscFunctionBegin;
+  PetscCall(rt_file_join(folder, "clock", path, sizeof(path)));
+  PetscCall(rt_file_temporary(path, temporary, sizeof(temporary)));
+  clock_gettime(CLOCK_REALTIME, &now);
+  *seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+  file = open(temporary, O_WRONLY | O_CREAT, 0666);
+  if (file < 0) PetscFunctionReturn(0);
+  if (!futimens(file, NULL) && !fstat(file, &status)) *seconds = rt_file_changed(&status);
+  close(file);
+  (void)unlink(temporary);
+  PetscFunctionReturn(0);
+}
+
+/* Is this the name of a temporary file, .NAME.tmp-HOST-PID? */
+static bool read_temporary(const char *name, char host[RT_PROCESS_HOST], long *pid)
+{
+  const char *mark = NULL, *last = strrchr(name, '-');
+  char *end;
+
+  if (name[0] != '.' || !last || last[1] < '0' || last[1] > '9') return false;
+  for (const char *next = strstr(name, ".tmp-"); next; next = strstr(next + 1, ".tmp-")) mark = next + 5;
+  if (!mark || mark > last || last - mark >= RT_PROCESS_HOST) return false;
+  memset(host, 0, RT_PROCESS_HOST);
+  memcpy(host, mark, (size_t)(last - mark));
+  *pid = strtol(last + 1, &end, 10);
+  return !*end;
+}
+
+/* A process of this host that runs may be asleep for long; what it writes stays. */
+static PetscErrorCode sweep_one(const char *folder, const char *name, const char *host, long pid)
+{
+  char path[PETSC_MAX_PATH_LEN], here[RT_PROCESS_HOST];
+  bool left = rt_process_gone(host, pid, 0);
+  struct stat status;
+  double now;
+
+  PetscFunctionBegin;
+  PetscCall(rt_file_join(folder, name, path, sizeof(path)));
+  rt_process_host(here);
+  if (!left && strcmp(host, here) && !stat(path, &status)) {
+    PetscCall(rt_file_now(folder, &now));
+    left = now - rt_file_changed(&status) > forgotten;
+  }
+  if (left) (void)unlink(path);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_file_sweep(const char *folder)
+{
+  DIR *dir = opendir(folder);
+  const struct dirent *entry;
+  PetscErrorCode error = 0;
+  char host[RT_PROCESS_HOST];
+  long pid;
+
+  PetscFunctionBegin;
+  while (dir && !error && (entry = readdir(dir)))
+    if (read_temporary(entry->d_name, host, &pid)) error = sweep_one(folder, entry->d_name, host, pid);
+  if (dir) closedir(dir);
+  PetscFunctionReturn(error);
 }

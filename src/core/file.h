@@ -3,6 +3,7 @@
 #define RT_CORE_FILE_H
 
 #include <retort/types.h>
+#include <sys/stat.h>
 
 /* A temporary name in the same folder: `.NAME.tmp-HOST-PID`. temporary: [PETSC_MAX_PATH_LEN]. */
 PetscErrorCode rt_file_temporary(const char *path, char *temporary, size_t length);
@@ -19,5 +20,14 @@ bool rt_file_exists(const char *path);
 PetscErrorCode rt_file_join(const char *folder, const char *name, char *path, size_t length);
 /* Remove a file if it is there. */
 PetscErrorCode rt_file_remove(const char *path);
+
+/* Remove temporary files that processes left in a folder: those of this host's processes that are gone, and of other
+   hosts' what nobody has written to for an hour. No error if the folder is not there, or if they cannot be removed. */
+PetscErrorCode rt_file_sweep(const char *folder);
+/* The time by the clock that stamps the files of this folder, in seconds: that of the file server, perhaps, which need
+   not agree with this host's. It makes a file for a moment; where it cannot, it takes this host's clock. */
+PetscErrorCode rt_file_now(const char *folder, double *seconds);
+/* When a file was last changed, by the same clock. */
+double rt_file_changed(const struct stat *status);
 
 #endif

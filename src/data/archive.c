@@ -125,18 +125,6 @@ PetscErrorCode rt_archive_put_flags(RtArchive *archive, const char *variable, co
   PetscFunctionReturn(0);
 }
 
-/* The temporary file is closed. */
-static PetscErrorCode seal(const RtArchive *a)
-{
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  error = rt_seal_put(a->temporary, a->path);
-  if (error) PetscCall(rt_file_remove(a->temporary));
-  PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
 PetscErrorCode rt_archive_commit(RtArchive **archive)
 {
   RtArchive *a = *archive;
@@ -144,9 +132,7 @@ PetscErrorCode rt_archive_commit(RtArchive **archive)
 
   PetscFunctionBegin;
   *archive = NULL;
-  error = rt_netcdf_end(a->temporary, a->path, a->nc);
-  if (!error && a->sealed) error = seal(a);
-  if (!error) error = rt_file_commit(a->temporary, a->path);
+  error = (a->sealed ? rt_netcdf_finish_sealed : rt_netcdf_finish)(a->temporary, a->path, a->nc);
   PetscCall(PetscFree(a));
   PetscCall(error);
   PetscFunctionReturn(0);

@@ -1,29 +1,23 @@
-/* The files of a label store: DIR/shard-NNNNNN.nc, each with sample_id(sample) and logits(sample[, view], class). */
+/* A label store as a whole: which shards are there, and in what state. */
 #include <retort/labelstore.h>
 
-#include "comm/agree.h"
 #include "core/file.h"
 #include "core/message.h"
-#include "data/content.h"
-#include "data/netcdf.h"
+#include "data/labelstore_shard.h"
+#include "data/seal.h"
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-typedef struct {
-  char path[PETSC_MAX_PATH_LEN];
-  int64_t bytes;
-  int nc, logits, id; /* of the file and of its variables */
-} Shard;
-
-static PetscErrorCode shard_path(const char *dir, int64_t shard, char *path, size_t length)
+PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path)
 {
   char name[48];
 
   PetscFunctionBegin;
   snprintf(name, sizeof name, "shard-%06lld.nc", (long long)shard);
-  PetscCall(rt_file_join(dir, name, path, length));
+  PetscCall(rt_file_join(dir, name, path, PETSC_MAX_PATH_LEN));
   PetscFunctionReturn(0);
 }
 
@@ -38,279 +32,296 @@ static int64_t shard_number(const char *name)
   return strcmp(name, again) ? -1 : (int64_t)number;
 }
 
-/* The smallest and the greatest number of a shard in the folder; -1 where there is none or no folder. */
-static void list(const char *dir, int64_t *least, int64_t *most)
+static int ascending(const void *a, const void *b)
+{
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+  return (x > y) - (x < y);
+}
+
+/* The numbers of the shards in the folder, ascending. *number is allocated with malloc. No folder: none. */
+static PetscErrorCode list(const char *dir, int64_t *count, int64_t **number)
 {
   DIR *folder = opendir(dir);
   const struct dirent *entry;
+  int64_t room = 0, next;
 
-  *least = *most = -1;
+  PetscFunctionBegin;
+  *count = 0;
+  *number = NULL;
   while (folder && (entry = readdir(folder))) {
-    int64_t number = shard_number(entry->d_name);
+    next = shard_number(entry->d_name);
+    if (next < 0) continue;
+    if (*count == room) {
+      int64_t *more = realloc(*number, (size_t)(room = 2 * room + 64) * sizeof(**number));
 
-    if (number < 0) continue;
-    if (*least < 0 || number < *least) *least = number;
-    if (number > *most) *most = number;
+      if (!more) {
+        free(*number);
+        closedir(folder);
+        RtFail("%s: not enough memory to list its shards", dir);
+      }
+      *number = more;
+    }
+    (*number)[(*count)++] = next;
   }
   if (folder) closedir(folder);
-}
-
-static PetscErrorCode compare_number(const Shard *shard, const char *name, int64_t want)
-{
-  int64_t value = 0;
-  bool found;
-
-  PetscFunctionBegin;
-  PetscCall(rt_netcdf_get_int64(shard->path, shard->nc, NC_GLOBAL, name, &value, &found));
-  RtCheck(found, "%s has no attribute '%s'; it is not a shard of labels", shard->path, name);
-  RtCheck(
-      value == want,
-      "%s was made from something else: its %s is %lld, expected %lld; remove the folder of labels or choose another",
-      shard->path, name, (long long)value, (long long)want);
+  if (*count) qsort(*number, (size_t)*count, sizeof(**number), ascending);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode compare_text(const Shard *shard, const char *name, const char *want)
+/* --- one shard -------------------------------------------------------------------------------------------------------
+ */
+
+/* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, classes]. ended: false where
+   stop said so before the end. */
+static PetscErrorCode read_wholly(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, bool (*stop)(void),
+                                  float *buffer, bool *ended)
 {
-  char found[RT_HASH_TEXT + 160] = "", *text;
+  int64_t rows = rt_labelstore_rows(info), count = rt_labelstore_count(info, shard->number), at = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_netcdf_get_text(shard->path, shard->nc, NC_GLOBAL, name, shard->bytes, &text));
-  RtCheck(text, "%s has no attribute '%s'; it is not a shard of labels", shard->path, name);
-  PetscCall(PetscStrncpy(found, text, sizeof found));
-  PetscCall(PetscFree(text));
-  RtCheck(
-      !strcmp(found, want),
-      "%s was made from something else: its %s is '%s', expected '%s'; remove the folder of labels or choose another",
-      shard->path, name, found, want);
+  PetscCall(rt_labelstore_check_ids(shard, info));
+  for (; at < count && !shard->why[0] && !(stop && stop()); at += rows)
+    PetscCall(rt_labelstore_read_rows(shard, info, at, PetscMin(rows, count - at), buffer));
+  *ended = at >= count || shard->why[0];
   PetscFunctionReturn(0);
 }
 
-/* Does the variable logits have the shape [count, views, classes]? */
-static PetscErrorCode compare_shape(const Shard *shard, const RtLabelstoreInfo *info, int64_t count)
+/* What the seal says comes first: some damaged files are too much for HDF5. */
+static PetscErrorCode look_at_seal(const char *path, bool (*stop)(void), RtSeal *seal, RtLabelstoreState *state,
+                                   char why[RT_LABELSTORE_TEXT])
 {
-  int64_t want[3] = {count, info->views, info->classes};
-  int ndim, dim[NC_MAX_VAR_DIMS], dims = info->views > 1 ? 3 : 2;
-  nc_type type;
-  size_t length;
-
   PetscFunctionBegin;
-  if (dims == 2) want[1] = info->classes;
-  RtNetcdfRead(shard->path, nc_inq_var(shard->nc, shard->logits, NULL, &type, &ndim, dim, NULL));
-  RtCheck(type == NC_FLOAT && ndim == dims, "%s: 'logits' must be float with %d dimensions", shard->path, dims);
-  for (int i = 0; i < dims; i++) {
-    RtNetcdfRead(shard->path, nc_inq_dimlen(shard->nc, dim[i], &length));
-    RtCheck((int64_t)length == want[i], "%s: dimension %d of 'logits' is %lld, expected %lld", shard->path, i + 1,
-            (long long)length, (long long)want[i]);
-  }
+  PetscCall(rt_seal_check(path, stop, seal));
+  if (*seal == RT_SEAL_UNKNOWN) *state = RT_LABELSTORE_UNKNOWN;
+  if (*seal != RT_SEAL_BROKEN) PetscFunctionReturn(0);
+  *state = RT_LABELSTORE_DAMAGED;
+  strcpy(why, "its bytes do not agree with its checksum");
   PetscFunctionReturn(0);
 }
 
-/* Does the shard belong to the store that info describes? */
-static PetscErrorCode compare(Shard *shard, const RtLabelstoreInfo *info, int64_t number)
+/* buffer: as above; NULL reads only what the shard says of itself. */
+static PetscErrorCode look(const char *dir, const RtLabelstoreInfo *info, int64_t number, bool (*stop)(void),
+                           float *buffer, RtLabelstoreState *state, char why[RT_LABELSTORE_TEXT])
 {
-  int64_t count = rt_labelstore_count(info, number);
-  size_t index = 0, rows;
-  long long id;
-  int dim;
-
-  PetscFunctionBegin;
-  PetscCall(compare_text(shard, "teacher_hash", info->teacher));
-  PetscCall(compare_text(shard, "dataset_hash", info->dataset));
-  PetscCall(compare_text(shard, "precision", info->precision));
-  PetscCall(compare_text(shard, "augment", info->augment));
-  PetscCall(compare_number(shard, "samples_total", info->samples));
-  PetscCall(compare_number(shard, "shard_size", info->shard));
-  PetscCall(compare_number(shard, "views", info->views));
-  PetscCall(compare_number(shard, "shard", number));
-  RtNetcdfRead(shard->path, nc_inq_varid(shard->nc, "logits", &shard->logits));
-  RtNetcdfRead(shard->path, nc_inq_varid(shard->nc, "sample_id", &shard->id));
-  PetscCall(compare_shape(shard, info, count));
-  RtNetcdfRead(shard->path, nc_inq_vardimid(shard->nc, shard->id, &dim));
-  RtNetcdfRead(shard->path, nc_inq_dimlen(shard->nc, dim, &rows));
-  RtCheck((int64_t)rows == count, "%s: 'sample_id' has %lld samples, expected %lld", shard->path, (long long)rows,
-          (long long)count);
-  RtNetcdfRead(shard->path, nc_get_var1_longlong(shard->nc, shard->id, &index, &id));
-  RtCheck(id == number * info->shard, "%s: it begins with sample %lld, expected %lld", shard->path, id,
-          (long long)(number * info->shard));
-  PetscFunctionReturn(0);
-}
-
-/* Read samples [first, first + count) of the shard. */
-static PetscErrorCode read_logits(const Shard *shard, const RtLabelstoreInfo *info, int64_t first, int64_t count,
-                                  float *logits)
-{
-  size_t start[3] = {(size_t)first}, size[3] = {(size_t)count, (size_t)info->views, (size_t)info->classes};
-
-  PetscFunctionBegin;
-  if (info->views == 1) size[1] = (size_t)info->classes;
-  RtNetcdfRead(shard->path, nc_get_vara_float(shard->nc, shard->logits, start, size, logits));
-  PetscFunctionReturn(0);
-}
-
-/* Reading the last sample shows a file that was cut off, at the price of one chunk. */
-static PetscErrorCode try_last(const Shard *shard, const RtLabelstoreInfo *info, int64_t number)
-{
-  float *logits;
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  PetscCall(PetscMalloc1((size_t)info->views * (size_t)info->classes, &logits));
-  error = read_logits(shard, info, rt_labelstore_count(info, number) - 1, 1, logits);
-  PetscCall(PetscFree(logits));
-  PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
-/* logits: NULL only checks. */
-static PetscErrorCode use(Shard *shard, const RtLabelstoreInfo *info, int64_t number, float *logits)
-{
-  int64_t count = rt_labelstore_count(info, number), size = (int64_t)info->views * info->classes;
-
-  PetscFunctionBegin;
-  PetscCall(compare(shard, info, number));
-  if (!logits)
-    PetscCall(try_last(shard, info, number));
-  else {
-    PetscCall(read_logits(shard, info, 0, count, logits));
-    PetscCall(rt_content_check_floats(shard->path, "logits", number * info->shard, count, size, logits));
-  }
-  PetscFunctionReturn(0);
-}
-
-/* Open a shard that is there, check that it belongs to the store, and read it unless logits is NULL. */
-static PetscErrorCode open_and_use(const char *dir, const RtLabelstoreInfo *info, int64_t number, float *logits)
-{
-  Shard shard;
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  PetscCall(shard_path(dir, number, shard.path, sizeof shard.path));
-  PetscCall(rt_netcdf_open(shard.path, &shard.nc, &shard.bytes));
-  error = use(&shard, info, number, logits);
-  rt_netcdf_close(shard.nc);
-  PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
-/* This rank's part of the check: shards rank, rank + size, ... missing: one for each of them. */
-static PetscErrorCode check_part(const char *dir, const RtLabelstoreInfo *info, int rank, int size, bool *missing)
-{
-  int64_t shards = rt_labelstore_shards(info), least, most;
+  RtLabelstoreShard shard;
+  RtLabelstoreInfo found;
+  RtSeal seal = RT_SEAL_NONE;
+  PetscErrorCode error = 0;
   char path[PETSC_MAX_PATH_LEN];
+  bool ended = true;
 
   PetscFunctionBegin;
-  if (!rank) {
-    list(dir, &least, &most);
-    RtCheck(most < shards,
-            "%s/shard-%06lld.nc does not belong to these labels, which have %lld shards; remove the folder or choose "
-            "another",
-            dir, (long long)most, (long long)shards);
-  }
-  for (int64_t i = rank; i < shards; i += size) {
-    PetscCall(shard_path(dir, i, path, sizeof path));
-    missing[i / size] = !rt_file_exists(path);
-    if (!missing[i / size]) PetscCall(open_and_use(dir, info, i, NULL));
-  }
+  why[0] = 0;
+  *state = RT_LABELSTORE_MISSING;
+  PetscCall(rt_labelstore_path(dir, number, path));
+  if (!rt_file_exists(path)) PetscFunctionReturn(0);
+  if (buffer) PetscCall(look_at_seal(path, stop, &seal, state, why));
+  if (*state != RT_LABELSTORE_MISSING) PetscFunctionReturn(0);
+  PetscCall(rt_labelstore_open(dir, number, &shard, &found));
+  if (!shard.why[0]) error = rt_labelstore_compare(&shard, &found, info);
+  if (!error && !shard.why[0] && buffer && seal == RT_SEAL_NONE)
+    error = read_wholly(&shard, info, stop, buffer, &ended);
+  rt_labelstore_close(&shard);
+  PetscCall(error);
+  *state = shard.why[0] ? RT_LABELSTORE_DAMAGED : ended ? RT_LABELSTORE_THERE : RT_LABELSTORE_UNKNOWN;
+  strcpy(why, shard.why);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, bool *missing)
+static PetscErrorCode make_buffer(const RtLabelstoreInfo *info, float **buffer)
 {
-  int64_t shards = rt_labelstore_shards(info);
-  PetscMPIInt rank, size, part;
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1((size_t)rt_labelstore_rows(info) * (size_t)info->views * (size_t)info->classes, buffer));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info, int64_t shard, bool whole,
+                                  RtLabelstoreState *state, char why[RT_LABELSTORE_TEXT])
+{
+  float *buffer = NULL;
   PetscErrorCode error;
-  bool *mine, *all;
 
   PetscFunctionBegin;
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  PetscCallMPI(MPI_Comm_size(comm, &size));
-  PetscCall(PetscMPIIntCast(shards / size + 1, &part));
-  PetscCall(PetscCalloc2((size_t)part, &mine, (size_t)part * (size_t)size, &all));
-  error = check_part(dir, info, rank, size, mine);
-  error = rt_message_agree(comm, error);
-  if (!error) {
-    PetscCallMPI(MPI_Allgather(mine, part, MPI_C_BOOL, all, part, MPI_C_BOOL, comm));
-    for (int64_t i = 0; i < shards; i++) missing[i] = all[i % size * part + i / size];
-  }
-  PetscCall(PetscFree2(mine, all));
+  if (whole) PetscCall(make_buffer(info, &buffer));
+  error = look(dir, info, shard, NULL, buffer, state, why);
+  PetscCall(PetscFree(buffer));
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* Read all logits of an open shard at once. */
+static PetscErrorCode read_all(RtLabelstoreShard *shard, const RtLabelstoreInfo *found, const RtLabelstoreInfo *info,
+                               float *logits)
+{
+  PetscFunctionBegin;
+  if (!shard->why[0]) PetscCall(rt_labelstore_compare(shard, found, info));
+  if (!shard->why[0])
+    PetscCall(rt_labelstore_read_rows(shard, info, 0, rt_labelstore_count(info, shard->number), logits));
+  RtCheck(!shard->why[0], "%s: %s; run `retort label` to make it again", shard->path, shard->why);
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits)
 {
+  RtLabelstoreShard open;
+  RtLabelstoreInfo found;
+  PetscErrorCode error;
+
   PetscFunctionBegin;
   PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info), PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "shard %lld",
              (long long)shard);
-  PetscCall(open_and_use(dir, info, shard, logits));
+  PetscCall(rt_labelstore_open(dir, shard, &open, &found));
+  error = read_all(&open, &found, info, logits);
+  rt_labelstore_close(&open);
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-/* Text attribute of at most length - 1 characters. */
-static PetscErrorCode describe_text(const Shard *shard, const char *name, char *text, size_t length)
+/* --- all of them -----------------------------------------------------------------------------------------------------
+ */
+
+/* The share of one rank in a check: shards rank, rank + size, …, each at [shard / size]. */
+typedef struct {
+  int rank, size;
+  int part; /* shards in a share, at most */
+  unsigned char *state;
+  char (*why)[RT_LABELSTORE_TEXT];
+} Share;
+
+static PetscErrorCode refuse_surplus(const char *dir, int64_t shards)
 {
-  char *found;
-  bool fits;
+  int64_t count, *number, most;
 
   PetscFunctionBegin;
-  PetscCall(rt_netcdf_get_text(shard->path, shard->nc, NC_GLOBAL, name, shard->bytes, &found));
-  fits = found && strlen(found) < length;
-  if (fits) strcpy(text, found);
-  PetscCall(PetscFree(found));
-  RtCheck(fits, "%s: the attribute '%s' is absent or too long; it is not a shard of labels", shard->path, name);
+  PetscCall(list(dir, &count, &number));
+  most = count ? number[count - 1] : -1;
+  free(number);
+  RtCheck(most < shards,
+          "%s/shard-%06lld.nc does not belong to these labels, which have %lld shards; remove the folder or choose "
+          "another",
+          dir, (long long)most, (long long)shards);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode describe_number(const Shard *shard, const char *name, int64_t most, int64_t *value)
+static PetscErrorCode look_share(const char *dir, const RtLabelstoreInfo *info, bool (*stop)(void), Share *share)
 {
-  bool found;
+  int64_t shards = rt_labelstore_shards(info);
+  float *buffer;
+  PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_netcdf_get_int64(shard->path, shard->nc, NC_GLOBAL, name, value, &found));
-  RtCheck(found && *value >= 1 && *value <= most,
-          "%s: the attribute '%s' is absent or out of bounds; it is not a shard of labels", shard->path, name);
+  if (!share->rank) PetscCall(refuse_surplus(dir, shards));
+  PetscCall(make_buffer(info, &buffer));
+  for (int64_t i = share->rank; i < shards && !error && !(stop && stop()); i += share->size) {
+    RtLabelstoreState state;
+
+    error = look(dir, info, i, stop, buffer, &state, share->why[i / share->size]);
+    share->state[i / share->size] = (unsigned char)state;
+  }
+  PetscCall(PetscFree(buffer));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode describe(const Shard *shard, RtLabelstoreInfo *info)
+/* Collective. Rank 0 tells what is wrong with the damaged shards, of which other ranks know. */
+static PetscErrorCode tell(MPI_Comm comm, const char *dir, int64_t shards, int64_t notes, const Share *share,
+                           const RtLabelstoreState *state)
 {
-  int64_t views;
-  size_t classes;
-  int dim;
+  char why[RT_LABELSTORE_TEXT] = "", path[PETSC_MAX_PATH_LEN];
+  int64_t damaged = 0;
 
   PetscFunctionBegin;
-  memset(info, 0, sizeof *info);
-  PetscCall(describe_number(shard, "samples_total", INT64_MAX / 2, &info->samples));
-  PetscCall(describe_number(shard, "shard_size", INT64_MAX / 2, &info->shard));
-  RtCheck(rt_labelstore_shards(info) <= INT32_MAX, "%s claims too many shards", shard->path);
-  PetscCall(describe_number(shard, "views", INT32_MAX, &views));
-  info->views = (int)views;
-  RtNetcdfRead(shard->path, nc_inq_dimid(shard->nc, "class", &dim));
-  RtNetcdfRead(shard->path, nc_inq_dimlen(shard->nc, dim, &classes));
-  RtCheck(classes > 0 && classes <= RT_CONTENT_CLASSES, "%s claims %lld classes", shard->path, (long long)classes);
-  info->classes = (int)classes;
-  PetscCall(describe_text(shard, "teacher_hash", info->teacher, sizeof info->teacher));
-  PetscCall(describe_text(shard, "dataset_hash", info->dataset, sizeof info->dataset));
-  PetscCall(describe_text(shard, "precision", info->precision, sizeof info->precision));
-  PetscCall(describe_text(shard, "augment", info->augment, sizeof info->augment));
+  for (int64_t s = 0; s < shards; s++) {
+    if (state[s] != RT_LABELSTORE_DAMAGED || damaged++ >= notes) continue;
+    if (s % share->size == share->rank) strcpy(why, share->why[s / share->size]);
+    PetscCallMPI(MPI_Bcast(why, sizeof(why), MPI_CHAR, (int)(s % share->size), comm));
+    PetscCall(rt_labelstore_path(dir, s, path));
+    rt_message_note("%s is damaged: %s", path, why);
+  }
+  if (notes > 0 && damaged > notes) rt_message_note("and %lld more are damaged", (long long)(damaged - notes));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
+                            bool (*stop)(void), Share *share, RtLabelstoreState *state)
+{
+  int64_t shards = rt_labelstore_shards(info);
+  unsigned char *all;
+
+  PetscFunctionBegin;
+  memset(share->state, RT_LABELSTORE_UNKNOWN, (size_t)share->part);
+  RtAgree(comm, look_share(dir, info, stop, share));
+  PetscCall(PetscMalloc1((size_t)share->part * (size_t)share->size, &all));
+  PetscCallMPI(MPI_Allgather(share->state, share->part, MPI_UNSIGNED_CHAR, all, share->part, MPI_UNSIGNED_CHAR, comm));
+  for (int64_t i = 0; i < shards; i++)
+    state[i] = (RtLabelstoreState)all[i % share->size * share->part + i / share->size];
+  PetscCall(PetscFree(all));
+  PetscCall(tell(comm, dir, shards, notes, share, state));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
+                                   bool (*stop)(void), RtLabelstoreState *state)
+{
+  Share share = {.rank = 0};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Comm_rank(comm, &share.rank));
+  PetscCallMPI(MPI_Comm_size(comm, &share.size));
+  PetscCall(PetscMPIIntCast(rt_labelstore_shards(info) / share.size + 1, &share.part));
+  PetscCall(PetscMalloc2((size_t)share.part, &share.state, (size_t)share.part, &share.why));
+  error = check(comm, dir, info, notes, stop, &share, state);
+  PetscCall(PetscFree2(share.state, share.why));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode describe(const char *dir, int64_t number, RtLabelstoreInfo *info, bool *found)
+{
+  RtLabelstoreShard shard;
+  RtLabelstoreState state = RT_LABELSTORE_THERE;
+  RtSeal seal;
+  char path[PETSC_MAX_PATH_LEN], why[RT_LABELSTORE_TEXT];
+
+  PetscFunctionBegin;
+  PetscCall(rt_labelstore_path(dir, number, path));
+  PetscCall(look_at_seal(path, NULL, &seal, &state, why));
+  if (state == RT_LABELSTORE_DAMAGED) PetscFunctionReturn(0);
+  PetscCall(rt_labelstore_open(dir, number, &shard, info));
+  *found = !shard.why[0];
+  rt_labelstore_close(&shard);
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_labelstore_describe(const char *dir, RtLabelstoreInfo *info, bool *found)
 {
-  int64_t least, most;
-  Shard shard;
-  PetscErrorCode error;
+  int64_t count, *number;
+  PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  list(dir, &least, &most);
-  *found = least >= 0;
-  if (!*found) PetscFunctionReturn(0);
-  PetscCall(shard_path(dir, least, shard.path, sizeof shard.path));
-  PetscCall(rt_netcdf_open(shard.path, &shard.nc, &shard.bytes));
-  error = describe(&shard, info);
-  rt_netcdf_close(shard.nc);
+  *found = false;
+  PetscCall(list(dir, &count, &number));
+  for (int64_t i = 0; i < count && !error && !*found; i++) error = describe(dir, number[i], info, found);
+  free(number);
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_remove(const char *dir)
+{
+  int64_t count, *number;
+  PetscErrorCode error = 0;
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBegin;
+  PetscCall(list(dir, &count, &number));
+  for (int64_t i = 0; i < count && !error; i++) {
+    error = rt_labelstore_path(dir, number[i], path);
+    if (!error) error = rt_file_remove(path);
+  }
+  free(number);
   PetscCall(error);
   PetscFunctionReturn(0);
 }

@@ -3,11 +3,10 @@
 
 #include "core/file.h"
 #include "data/content.h"
+#include "data/labelstore_shard.h"
 #include "data/netcdf.h"
 
-#include <stdio.h>
-
-enum { CHUNK = 1 << 18 }; /* floats in a chunk of logits: 1 MiB */
+enum { IDS = RT_LABELSTORE_CHUNK / 2 }; /* sample numbers in a chunk: 1 MiB */
 
 static PetscErrorCode put_attributes(const char *path, int nc, const RtLabelstoreInfo *info, int64_t shard,
                                      const char *options)
@@ -29,7 +28,7 @@ static PetscErrorCode put_attributes(const char *path, int nc, const RtLabelstor
    into order in xarray's open_mfdataset; `sample_id` keeps the numbers where tools drop or renumber coordinates. */
 static PetscErrorCode put_ids(const char *path, int nc, const char *name, int dim, int64_t first, int64_t count)
 {
-  size_t chunk = (size_t)(count < CHUNK / 2 ? count : CHUNK / 2), start = 0;
+  size_t chunk = (size_t)(PetscMin(count, IDS)), start = 0;
   long long *id;
   int var, status;
 
@@ -51,8 +50,7 @@ static PetscErrorCode put_ids(const char *path, int nc, const char *name, int di
 static PetscErrorCode put_logits(const char *path, int nc, int sample, const RtLabelstoreInfo *info, int64_t count,
                                  const float *logits)
 {
-  int64_t size = (int64_t)info->views * info->classes, rows = CHUNK / size > 0 ? CHUNK / size : 1;
-  size_t chunk[3] = {(size_t)(rows < count ? rows : count), (size_t)info->views, (size_t)info->classes};
+  size_t chunk[3] = {(size_t)PetscMin(rt_labelstore_rows(info), count), (size_t)info->views, (size_t)info->classes};
   size_t shape[3] = {(size_t)count, chunk[1], chunk[2]}, start[3] = {0};
   int dim[3] = {sample}, ndim = 1, var;
 
@@ -90,7 +88,7 @@ PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info
                                    const char *options)
 {
   int64_t count = rt_labelstore_count(info, shard), size = (int64_t)info->views * info->classes;
-  char name[48], path[PETSC_MAX_PATH_LEN], temporary[PETSC_MAX_PATH_LEN];
+  char path[PETSC_MAX_PATH_LEN], temporary[PETSC_MAX_PATH_LEN];
   PetscErrorCode error;
   int nc;
 
@@ -98,14 +96,13 @@ PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info
   PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info), PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "shard %lld",
              (long long)shard);
   PetscCall(rt_file_mkdir(dir));
-  snprintf(name, sizeof name, "shard-%06lld.nc", (long long)shard);
-  PetscCall(rt_file_join(dir, name, path, sizeof path));
+  PetscCall(rt_labelstore_path(dir, shard, path));
   PetscCall(rt_content_check_floats(path, "teacher's output", shard * info->shard, count, size, logits));
   PetscCall(rt_file_temporary(path, temporary, sizeof temporary));
   PetscCall(rt_netcdf_create(temporary, path, "logits of a teacher", &nc));
   error = put_all(path, nc, info, shard, logits, options);
   if (error) PetscCall(rt_netcdf_abandon(temporary, nc));
   PetscCall(error);
-  PetscCall(rt_netcdf_finish(temporary, path, nc));
+  PetscCall(rt_netcdf_finish_sealed(temporary, path, nc));
   PetscFunctionReturn(0);
 }

@@ -2,6 +2,7 @@
 #include "data/netcdf.h"
 
 #include "core/file.h"
+#include "data/seal.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -166,7 +167,8 @@ static PetscErrorCode flush_file(const char *path, int nc)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_netcdf_end(const char *temporary, const char *path, int nc)
+/* Close a written file, which keeps its temporary name. */
+static PetscErrorCode close_written(const char *temporary, const char *path, int nc)
 {
   PetscErrorCode error;
   int status;
@@ -187,7 +189,20 @@ PetscErrorCode rt_netcdf_end(const char *temporary, const char *path, int nc)
 PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc)
 {
   PetscFunctionBegin;
-  PetscCall(rt_netcdf_end(temporary, path, nc));
+  PetscCall(close_written(temporary, path, nc));
+  PetscCall(rt_file_commit(temporary, path));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_netcdf_finish_sealed(const char *temporary, const char *path, int nc)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(close_written(temporary, path, nc));
+  error = rt_seal_add(temporary, path);
+  if (error) PetscCall(rt_file_remove(temporary));
+  PetscCall(error);
   PetscCall(rt_file_commit(temporary, path));
   PetscFunctionReturn(0);
 }

@@ -49,10 +49,10 @@ PetscErrorCode rt_netcdf_create(const char *temporary, const char *path, const c
 /* Close a file that was opened to read. */
 void rt_netcdf_close(int nc);
 
-/* Close a file made by rt_netcdf_create; rt_file_commit gives it its name. Errors remove the file. */
-PetscErrorCode rt_netcdf_end(const char *temporary, const char *path, int nc);
-/* Both. */
+/* Close a file made by rt_netcdf_create and give it its name. Errors remove the file. */
 PetscErrorCode rt_netcdf_finish(const char *temporary, const char *path, int nc);
+/* The same with a seal (data/seal.h) behind the file's end. */
+PetscErrorCode rt_netcdf_finish_sealed(const char *temporary, const char *path, int nc);
 /* Close and remove a file made by rt_netcdf_create, also after an error while it was written. */
 PetscErrorCode rt_netcdf_abandon(const char *temporary, int nc);
 

@@ -1,8 +1,9 @@
+#define _GNU_SOURCE
 #include "data/seal.h"
 
 #include "core/fault.h"
-#include "data/netcdf.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,117 +12,132 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { PIECE = 1 << 17, /* bytes: stays in the cache between read and sum */ LENGTH = 48 };
+static const char word[] = "retort-seal crc32 ";
 
-static const char start[] = "retort-seal crc32 ";
+enum { WORD = sizeof(word) - 1, LINE = WORD + 8 + 1 + 20 + 1, PIECE = 1 << 17 /* stays in the cache */ };
 
-/* line: LENGTH characters and a zero. */
-static void write_line(char line[LENGTH + 1], uint32_t sum, int64_t bytes)
+/* line: LINE characters and a zero. */
+static void make_line(char line[LINE + 1], uint32_t crc, int64_t bytes)
 {
-  snprintf(line, LENGTH + 1, "%s%08" PRIx32 " %020" PRId64 "\n", start, sum, bytes);
+  snprintf(line, LINE + 1, "%s%08" PRIx32 " %020" PRId64 "\n", word, crc, bytes);
 }
 
-/* Read `bytes` bytes from where the file stands. Returns how many there were, -1 for an error. */
-static ssize_t read_all(int file, char *buffer, size_t bytes)
+/* Read count bytes. false: there are not so many, or they cannot be read. */
+static bool get(int file, char *out, size_t count)
 {
-  size_t have = 0;
-
-  while (have < bytes) {
-    ssize_t got = read(file, buffer + have, bytes - have);
+  while (count > 0) {
+    ssize_t got = read(file, out, count);
 
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    have += (size_t)got;
+    if (got <= 0) return false;
+    out += got;
+    count -= (size_t)got;
   }
-  return (ssize_t)have;
+  return true;
 }
 
-/* CRC-32 of the first `bytes` bytes. Returns zero, or the system's reason. */
-static int sum_up(int file, int64_t bytes, uint32_t *sum)
+/* CRC-32 of the first `bytes` bytes. false: they cannot all be read, or stop said so. buffer: [PIECE]. */
+static bool sum(int file, int64_t bytes, bool (*stop)(void), char *buffer, uint32_t *crc)
 {
-  char buffer[PIECE];
-  uLong crc = crc32(0, NULL, 0);
+  uLong state = crc32(0, NULL, 0);
 
-  for (int64_t at = 0; at < bytes;) {
-    size_t wanted = (size_t)PetscMin(bytes - at, PIECE);
-    ssize_t got = read_all(file, buffer, wanted);
+  for (int64_t at = 0; at < bytes; at += PIECE) {
+    size_t count = (size_t)PetscMin(PIECE, bytes - at);
 
-    if (got < 0) return errno;
-    if ((size_t)got < wanted) return EIO;
-    crc = crc32(crc, (const Bytef *)buffer, (uInt)got);
-    at += got;
+    if ((stop && stop()) || !get(file, buffer, count)) return false;
+    state = crc32(state, (const Bytef *)buffer, (uInt)count);
   }
-  *sum = (uint32_t)crc;
-  return 0;
+  *crc = (uint32_t)state;
+  return true;
 }
 
-/* Where the file stands. Returns zero, or the system's reason. */
-static int put_line(int file, const char *line)
+static PetscErrorCode add(const char *name, int file, char *buffer)
 {
-  for (size_t done = 0; done < LENGTH;) {
-    ssize_t put = write(file, line + done, LENGTH - done);
-
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return errno;
-    done += (size_t)put;
-  }
-  return 0;
-}
-
-PetscErrorCode rt_seal_put(const char *path, const char *name)
-{
-  char line[LENGTH + 1];
+  char line[LINE + 1];
   struct stat status;
-  uint32_t sum = 0;
-  int file, reason;
+  uint32_t crc;
 
   PetscFunctionBegin;
+  RtCheck(!fstat(file, &status) && sum(file, (int64_t)status.st_size, NULL, buffer, &crc),
+          "%s: cannot be read again after it was written", name);
+  make_line(line, crc, (int64_t)status.st_size);
   PetscCall(rt_fault_at(RT_FAULT_WRITE));
-  file = open(path, O_RDWR);
-  reason = file < 0 || fstat(file, &status) ? errno : sum_up(file, status.st_size, &sum);
-  if (!reason) {
-    write_line(line, sum, status.st_size);
-    reason = put_line(file, line);
+  errno = ENOSPC; /* of a part of the line */
+  if (pwrite(file, line, LINE, status.st_size) != LINE) {
+    int reason = errno;
+
+    (void)ftruncate(file, status.st_size);
+    RtCheck(reason != ENOSPC && reason != EDQUOT,
+            "%s: cannot be written: the disk is full; free some space and start again", name);
+    RtFail("%s: cannot be written: %s", name, strerror(reason));
   }
-  if (file >= 0) close(file);
-  if (reason) PetscCall(rt_netcdf_fail(name, true, reason, reason));
   PetscFunctionReturn(0);
 }
 
-/* Zero, or the system's reason. */
-static int check(int file, RtSealState *state)
+PetscErrorCode rt_seal_add(const char *path, const char *name)
 {
-  char line[LENGTH], wanted[LENGTH + 1];
-  struct stat status;
-  uint32_t sum = 0;
-  int64_t bytes;
-  int reason;
+  char *buffer;
+  int file = open(path, O_RDWR | O_CLOEXEC);
+  PetscErrorCode error;
 
-  *state = RT_SEAL_ABSENT; /* most files have none, and are not read to their end for that */
-  if (fstat(file, &status)) return errno;
-  bytes = (int64_t)status.st_size - LENGTH;
-  if (bytes < 0) return 0;
-  if (pread(file, line, LENGTH, bytes) != LENGTH) return errno ? errno : EIO;
-  if (memcmp(line, start, sizeof(start) - 1)) return 0;
-  reason = sum_up(file, bytes, &sum);
-  if (reason) return reason;
-  write_line(wanted, sum, bytes);
-  *state = memcmp(line, wanted, LENGTH) ? RT_SEAL_BROKEN : RT_SEAL_WHOLE;
-  return 0;
+  PetscFunctionBegin;
+  RtCheck(file >= 0, "%s: cannot be written: %s", name, strerror(errno));
+  PetscCall(PetscMalloc1(PIECE, &buffer));
+  error = add(name, file, buffer);
+  PetscCall(PetscFree(buffer));
+  close(file);
+  PetscCall(error);
+  PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_seal_check(const char *path, RtSealState *state)
+/* Does a line like ours stand at the end, of which a part is cut off? */
+static bool cut_off(const char *line)
 {
-  int file, reason;
+  if (memmem(line, LINE, word, WORD)) return true;
+  for (size_t part = WORD - 1; part >= 4; part--)
+    if (!memcmp(line + LINE - part, word, part)) return true;
+  return false;
+}
+
+static PetscErrorCode check(int file, int64_t bytes, bool (*stop)(void), char *buffer, RtSeal *seal)
+{
+  char line[LINE], wanted[LINE + 1];
+  uint32_t crc;
+
+  PetscFunctionBegin;
+  *seal = RT_SEAL_NONE;
+  if (bytes < LINE) PetscFunctionReturn(0);
+  if (pread(file, line, LINE, bytes - LINE) != LINE || (memcmp(line, word, WORD) && cut_off(line)))
+    *seal = RT_SEAL_BROKEN;
+  if (*seal == RT_SEAL_BROKEN || memcmp(line, word, WORD)) PetscFunctionReturn(0);
+  if (!sum(file, bytes - LINE, stop, buffer, &crc)) {
+    *seal = stop && stop() ? RT_SEAL_UNKNOWN : RT_SEAL_BROKEN;
+    PetscFunctionReturn(0);
+  }
+  make_line(wanted, crc, bytes - LINE);
+  *seal = memcmp(line, wanted, LINE) ? RT_SEAL_BROKEN : RT_SEAL_WHOLE;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_seal_check(const char *path, bool (*stop)(void), RtSeal *seal)
+{
+  char *buffer;
+  int file;
+  struct stat status;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_fault_at(RT_FAULT_OPEN));
-  errno = 0;
-  file = open(path, O_RDONLY);
+  file = open(path, O_RDONLY | O_CLOEXEC);
   RtCheck(file >= 0, "%s: cannot be read: %s", path, strerror(errno));
-  reason = check(file, state);
+  if (fstat(file, &status) || !S_ISREG(status.st_mode)) {
+    close(file);
+    RtFail("%s is not a file", path);
+  }
+  PetscCall(PetscMalloc1(PIECE, &buffer));
+  error = check(file, (int64_t)status.st_size, stop, buffer, seal);
+  PetscCall(PetscFree(buffer));
   close(file);
-  RtCheck(!reason, "%s: cannot be read: %s", path, strerror(reason));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }

@@ -1,6 +1,7 @@
-/* A seal: one line behind the end of a file, with the number of bytes before it and their CRC-32. A file that lacks a
-   byte, has one too many, or in which any one was altered does not fit its seal. Readers of NetCDF-4 do not look behind
-   the end that HDF5 knows of, so a sealed file is still an ordinary one.
+/* A seal: a last line in a file with the CRC-32 and the number of all bytes before it. It shows damage to any byte
+   before a library gets to see it; HDF5 crashes on some damaged files, or does not come back. NetCDF's and HDF5's
+   readers do not look behind the end that a file states inside, so the line does not disturb them; a program that
+   changes such a file cuts it off. Not collective.
 
    CRC-32 by zlib, as it is several times faster than SHA-256 in hardware; against damage, not against forgery. It finds
    every altered byte and every run of up to 32 altered bits for certain, and all else but one case in 2^32. */
@@ -9,12 +10,17 @@
 
 #include <retort/types.h>
 
-typedef enum { RT_SEAL_ABSENT, RT_SEAL_BROKEN, RT_SEAL_WHOLE } RtSealState;
+typedef enum {
+  RT_SEAL_NONE,   /* the file has none */
+  RT_SEAL_WHOLE,  /* and all bytes are as they were when it was sealed */
+  RT_SEAL_BROKEN, /* they are not, or cannot be read */
+  RT_SEAL_UNKNOWN /* stop said so */
+} RtSeal;
 
-/* Seal a closed file. name: what messages call it. Not collective. Errors: as for writing; the file is then of no use.
- */
-PetscErrorCode rt_seal_put(const char *path, const char *name);
-/* Compare a file with its seal. One that was cut off has none. Errors: it cannot be read. */
-PetscErrorCode rt_seal_check(const char *path, RtSealState *state);
+/* Seal a file that is written and closed. name: what messages call it. Errors: it cannot be written; it stays without a
+   seal. */
+PetscErrorCode rt_seal_add(const char *path, const char *name);
+/* Read a file wholly. stop: NULL, or asked now and then. Errors: it cannot be opened. */
+PetscErrorCode rt_seal_check(const char *path, bool (*stop)(void), RtSeal *seal);
 
 #endif

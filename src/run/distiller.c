@@ -23,12 +23,9 @@ static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, R
   PetscFunctionReturn(0);
 }
 
-/* The teacher's logits and how many a sample has, where the loss has a soft term. */
-static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **logits, int *width,
-                                   char hash[RT_HASH_TEXT])
+/* The hash of the teacher, and how many logits it gives a sample. */
+static PetscErrorCode read_teacher(const RtJob *job, const RtModelData *data, int *width, char hash[RT_HASH_TEXT])
 {
-  RtLabelstoreInfo info;
-  char dir[PETSC_MAX_PATH_LEN];
   RtGraph *teacher = NULL;
   PetscErrorCode error;
 
@@ -37,8 +34,20 @@ static PetscErrorCode load_teacher(const RtJob *job, RtModelData *data, float **
   error = rt_recipe_width(teacher, width);
   PetscCall(rt_graph_destroy(&teacher));
   PetscCall(error);
-  PetscCall(rt_store_describe(job, data->info, hash, *width, &data->augment, &info, dir));
-  PetscCall(rt_store_load(job, dir, &info, logits));
+  PetscFunctionReturn(0);
+}
+
+/* The teacher's logits, from a store that is made whole before. */
+static PetscErrorCode load_labels(const RtJob *job, const RtModelData *data, int width, const char *hash,
+                                  float **logits, bool *stopped)
+{
+  RtLabelstoreInfo info;
+  char dir[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBegin;
+  PetscCall(rt_store_describe(job, data->info, hash, width, &data->augment, &info, dir));
+  PetscCall(rt_labeller_mend(job, dir, &info, stopped));
+  if (!*stopped) PetscCall(rt_store_load(job, dir, &info, logits));
   PetscFunctionReturn(0);
 }
 
@@ -81,14 +90,15 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   PetscFunctionBegin;
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
-  error = params.loss_params.alpha > 0 ? load_teacher(job, data, &teacher, &width, hash) : 0;
+  error = params.loss_params.alpha > 0 ? read_teacher(job, data, &width, hash) : 0;
   if (!error && model[0]) error = rt_model_hash(job, model, start);
   if (!error) error = rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record);
   params.record = record;
   if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
   if (!error && done) error = rt_trainer_clean(job->comm, &params);
-  if (!error && !done) error = train(job, data, &params, teacher, width, stopped);
+  if (!error && !done && width) error = load_labels(job, data, width, hash, &teacher, stopped);
+  if (!error && !done && !*stopped) error = train(job, data, &params, teacher, width, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_memory_destroy(&teacher));
   PetscCall(error);

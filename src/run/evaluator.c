@@ -75,13 +75,15 @@ static PetscErrorCode run_block(Evaluator *e, int64_t count, const int64_t *samp
                             .sample = sample,
                             .first = e->job->rank,
                             .stride = e->job->size,
-                            .stopped = e->stoppable ? &e->stopped : NULL};
+                            .watch = e->stoppable ? rt_predictor_stop : NULL,
+                            .watch_context = &e->stopped};
   int last = e->predictor[RT_STUDENT] ? RT_STUDENT : RT_TEACHER;
   Keep keep = {.logits = e->logits[RT_TEACHER], .width = e->width};
 
   PetscFunctionBegin;
   if (last == RT_STUDENT && e->predictor[RT_TEACHER])
     PetscCall(rt_predictor_run(e->predictor[RT_TEACHER], &range, keep_rows, &keep));
+  if (e->stopped) PetscFunctionReturn(0);
   PetscCall(rt_predictor_run(e->predictor[last], &range, count_rows, e));
   PetscFunctionReturn(0);
 }

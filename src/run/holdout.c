@@ -49,20 +49,21 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
 
 PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy, bool *stopped)
 {
+  bool left_out = false;
   RtPredictorRange range = {.samples = t->input->samples,
                             .count = t->input->sampler->held,
                             .sample = t->input->sampler->held_out,
                             .first = t->rank,
-                            .stride = t->size};
+                            .stride = t->size,
+                            .watch_context = &left_out};
   Sink sink = {.t = t};
   int threads = t->params->threads, any;
-  bool left_out = false;
 
   PetscFunctionBegin;
   *loss = *accuracy = NAN;
   *stopped = false;
   if (!t->predictor) PetscFunctionReturn(0);
-  if (t->step > t->began || !rt_stop_late()) range.stopped = &left_out;
+  if (t->step > t->began || !rt_stop_late()) range.watch = rt_predictor_stop;
   PetscCall(PetscCalloc1(threads, &sink.sum));
   PetscCall(PetscMalloc1(threads * t->rows * t->width, &sink.unused));
   PetscCall(rt_predictor_set(t->predictor, t->parameter));

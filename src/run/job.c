@@ -197,8 +197,10 @@ static const RtOption table[] = {
      "samples in one file of the label store"},
     {"label_views", RT_OPTION_INT, "1", 1, 1e5, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS | STUDENT,
      "views of each sample; the first is the plain one, the others are augmented"},
-    {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | RT_VERB_VERIFY, LABELS,
+    {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS,
      "samples that the teacher sees at once"},
+    {"label_claim_seconds", RT_OPTION_REAL, "60", 1, 1e6, NULL, LABEL | DISTILL, 0,
+     "seconds without a sign of life after which another job's shards in hand are taken over"},
     {"verify_samples", RT_OPTION_INT, "256", 1, MOST, NULL, RT_VERB_VERIFY, 0, "samples to label again and compare"},
     MODEL("student", DISTILL | RT_VERB_EVAL, STUDENT, "100", "student: its graph and initial weights"),
     {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_names, DISTILL, STUDENT,
@@ -229,13 +231,17 @@ const RtOption *rt_job_table(int *count)
   return table;
 }
 
-/* Rank 0 makes the folder; all learn how that went. */
+/* Rank 0 makes the folder and removes what killed processes left half written; all learn how that went. */
 static PetscErrorCode make_folder(RtJob *job)
 {
+  char path[PETSC_MAX_PATH_LEN];
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
+  PetscCall(rt_job_path(job, "checkpoint", path));
   if (job->rank == 0) error = rt_file_mkdir(job->dir);
+  if (job->rank == 0 && !error) error = rt_file_sweep(job->dir);
+  if (job->rank == 0 && !error) error = rt_file_sweep(path);
   RtAgree(job->comm, error);
   PetscFunctionReturn(0);
 }

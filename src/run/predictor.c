@@ -78,27 +78,38 @@ static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange
   PetscFunctionReturn(0);
 }
 
+bool rt_predictor_stop(void *left_out)
+{
+  bool *set = left_out;
+
+  *set = rt_stop_asked();
+  return *set;
+}
+
 PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *range, RtPredictorSink sink,
                                 void *context)
 {
   int64_t micros = (range->count + predictor->batch - 1) / predictor->batch;
   PetscErrorCode failed = 0;
+  bool ended = false;
 
   PetscFunctionBegin;
 #pragma omp parallel for schedule(dynamic) num_threads(predictor->threads) if (predictor->threads > 1)
   for (int64_t micro = range->first; micro < micros; micro += range->stride) {
     PetscErrorCode error;
+    bool end;
 
-    if (range->stopped && rt_stop_asked()) {
-#pragma omp atomic write
-      *range->stopped = true;
-      continue;
-    }
+#pragma omp atomic read
+    end = ended;
+    if (end) continue;
     error = run_one(predictor, omp_get_thread_num(), range, micro, sink, context);
-
     if (error) {
 #pragma omp atomic write
       failed = error;
+    }
+    if (range->watch && omp_get_thread_num() == 0 && range->watch(range->watch_context)) {
+#pragma omp atomic write
+      ended = true;
     }
   }
   PetscCall(failed);

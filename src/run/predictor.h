@@ -25,11 +25,14 @@ typedef struct {
   int64_t count;
   const int64_t *sample; /* [count] */
   int64_t first, stride;
-  bool *stopped; /* where given: set once this rank is asked to stop, and the rest is left out */
+  bool (*watch)(void *context); /* NULL, or called by the calling thread between its micro-batches; true: end early */
+  void *watch_context;
 } RtPredictorRange;
 /* Gets the rows of one micro-batch: places at … at + rows - 1 of range->sample. Called by several threads at once. */
 typedef PetscErrorCode (*RtPredictorSink)(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
                                           const float *logits);
+/* A watch that ends where this rank is asked to stop. left_out: a bool that is set then. */
+bool rt_predictor_stop(void *left_out);
 PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *range, RtPredictorSink sink,
                                 void *context);
 

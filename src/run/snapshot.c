@@ -119,12 +119,12 @@ PetscErrorCode rt_snapshot_write(const RtSnapshot *snapshot, const char *path)
 /* Open a file whose every byte is as it was written: HDF5 is not asked about damaged ones, which may crash it. */
 static PetscErrorCode open_whole(const char *path, RtArchive **archive)
 {
-  RtSealState state;
+  RtSeal seal;
 
   PetscFunctionBegin;
-  PetscCall(rt_seal_check(path, &state));
-  RtCheck(state != RT_SEAL_ABSENT, "%s is damaged: it is cut off, or its end was altered", path);
-  RtCheck(state == RT_SEAL_WHOLE, "%s is damaged: its checksum is not that of its content", path);
+  PetscCall(rt_seal_check(path, NULL, &seal));
+  RtCheck(seal != RT_SEAL_NONE, "%s is damaged: it is cut off, or its end was altered", path);
+  RtCheck(seal == RT_SEAL_WHOLE, "%s is damaged: its checksum is not that of its content", path);
   PetscCall(rt_archive_open(path, archive));
   PetscFunctionReturn(0);
 }

@@ -5,12 +5,18 @@
 
 #include "run/job.h"
 
+#include <retort/labelstore.h>
+
 /* teacher.onnx and its history, from hard labels or targets. */
 PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped);
 /* The label store: the teacher's inference, shared over the ranks. */
 PetscErrorCode rt_labeller_run(const RtJob *job, bool *stopped);
-/* Label some samples again and compare with the store. Errors: damaged shards, logits that differ. */
-PetscErrorCode rt_verifier_run(const RtJob *job);
+/* As distilling starts: a store of which shards are missing or damaged is made whole by the same work. dir and store:
+   as rt_store_describe gives them. Errors: there is no store at all; those of labelling. */
+PetscErrorCode rt_labeller_mend(const RtJob *job, const char *dir, const RtLabelstoreInfo *store, bool *stopped);
+/* Read the whole store, label some samples again and compare. Errors: shards that are missing or damaged, which notes
+   name, and logits that differ. */
+PetscErrorCode rt_verifier_run(const RtJob *job, bool *stopped);
 /* student.onnx and its history. */
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
 /* eval.nc: teacher and student on the test set. What a stop leaves undone begins anew. */

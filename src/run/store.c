@@ -2,6 +2,9 @@
 
 #include "core/memory.h"
 #include "core/message.h"
+#include "run/stop.h"
+
+#include <stdio.h>
 
 PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset, const char *teacher, int width,
                                  const RtAugment *augment, RtLabelstoreInfo *info, char *dir)
@@ -24,6 +27,39 @@ PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset,
   PetscFunctionReturn(0);
 }
 
+/* How people are told what is not there. */
+static void describe_lack(RtStoreCheck *check)
+{
+  long long missing = check->count[RT_LABELSTORE_MISSING], damaged = check->count[RT_LABELSTORE_DAMAGED];
+  long long shards = check->shards;
+
+  if (missing && damaged)
+    snprintf(check->lacks, sizeof(check->lacks), "%lld of %lld shards are missing and %lld damaged", missing, shards,
+             damaged);
+  else if (missing || damaged)
+    snprintf(check->lacks, sizeof(check->lacks), "%lld of %lld shards are %s", missing + damaged, shards,
+             missing ? "missing" : "damaged");
+}
+
+PetscErrorCode rt_store_check(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
+                              RtStoreCheck *check)
+{
+  PetscFunctionBegin;
+  *check = (RtStoreCheck){.shards = rt_labelstore_shards(info)};
+  PetscCall(PetscMalloc1(check->shards, &check->state));
+  PetscCall(rt_labelstore_check(job->comm, dir, info, notes, rt_stop_asked, check->state));
+  for (int64_t s = 0; s < check->shards; s++) check->count[check->state[s]]++;
+  describe_lack(check);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_store_free(RtStoreCheck *check)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(check->state));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode read_all(const char *dir, const RtLabelstoreInfo *info, float *logits)
 {
   PetscFunctionBegin;
@@ -34,18 +70,10 @@ static PetscErrorCode read_all(const char *dir, const RtLabelstoreInfo *info, fl
 
 PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **logits)
 {
-  int64_t shards = rt_labelstore_shards(info), absent = 0, size;
-  bool *missing;
+  int64_t size;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(shards, &missing));
-  error = rt_labelstore_check(job->comm, dir, info, missing);
-  for (int64_t s = 0; s < shards && !error; s++) absent += missing[s];
-  PetscCall(PetscFree(missing));
-  PetscCall(error);
-  RtCheck(absent == 0, "%s: %lld of %lld shards are missing; run `retort label` first", dir, (long long)absent,
-          (long long)shards);
   RtCheck(!__builtin_mul_overflow(info->samples, (int64_t)info->views * info->classes, &size) && size < INT64_MAX / 8,
           "%s: the store is too large", dir);
   PetscCall(rt_memory_create((size_t)size * sizeof(float), logits));

@@ -9,7 +9,7 @@ import subprocess
 import netCDF4
 import numpy as np
 import onnx
-from support.cli import RANKS, SLOW, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, small
+from support.cli import RANKS, SLOW, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, sha, small
 
 MANY = min(3, RANKS)
 
@@ -208,7 +208,7 @@ def spoil_nan(path):
 
 
 def test_store():
-    """A label store that belongs to something else, or is damaged."""
+    """A label store that belongs to something else; and one that is damaged, which is no mistake: it is made again."""
     run("train", small("seed2", run_seed=2))
     copy("store")
     for name in "student.onnx", "eval.nc":
@@ -227,19 +227,23 @@ def test_store():
                           (dict(label_views=3, augment_shift=1), "its (augment|views) is"), (dict(label_shard=400), "shard-000003.nc does not belong"),
                           (dict(label_shard=100), "its shard_size is 300, expected 100")):
         bad("distill", small("store", **changes), says, ranks=(MANY,))
+    shutil.copy("good/labels/shard-000002.nc", "keep.nc")
     for spoil in spoil_text, spoil_cut, spoil_empty, spoil_middle, spoil_nan:
-        shutil.copy("good/labels/shard-000002.nc", "keep.nc")
         spoil("store/labels/shard-000002.nc")
-        bad("distill", small("store"), "store/labels/shard-000002.nc")
-        bad("verify", small("store"), "store/labels/shard-000002.nc", ranks=(0,))
-        if spoil in (spoil_text, spoil_cut, spoil_empty):
-            bad("label", small("store"), "store/labels/shard-000002.nc", ranks=(0,))
-        shutil.copy("keep.nc", "store/labels/shard-000002.nc")
+        done = run("verify", small("store"), code=1, says="store/labels: 1 of 4 shards are damaged; run `retort label`$")
+        assert "note: store/labels/shard-000002.nc is damaged: " in done.stderr, f"{spoil.__name__}: {done.stderr}"
+        verb, ranks = ("label", 2) if spoil in (spoil_text, spoil_nan) else ("distill", MANY)
+        done = run(verb, small("store"), ranks=ranks, says="label: 1 of 1 shards made")
+        assert "note: store/labels/shard-000002.nc is damaged: " in done.stderr, f"{spoil.__name__}: {done.stderr}"
+        if os.path.exists("store/student.onnx"):
+            assert sha("store/student.onnx") == sha("good/student.onnx"), f"{spoil.__name__}: the student has other bits"
+            os.remove("store/student.onnx")
+        same("store", kept, f"{spoil.__name__}: a store that was mended by {verb}")
     shutil.copy("store/labels/shard-000001.nc", "store/labels/shard-000002.nc")
     bad("distill", small("store"), "shard-000002.nc .*its shard is 1, expected 2", ranks=(MANY,))
     shutil.copy("keep.nc", "store/labels/shard-000002.nc")
     os.remove("store/labels/shard-000001.nc")
-    bad("distill", small("store"), "store/labels: 1 of 4 shards are missing; run `retort label` first", ranks=(MANY,))
+    bad("verify", small("store"), "store/labels: 1 of 4 shards are missing; run `retort label`$", ranks=(MANY,))
     run("label", small("store"), says="1 of 1 shards made")
     same("store", kept, "a store that was repaired")
 

@@ -93,7 +93,8 @@ def test_bad():
     assert "dataset, complete" in done.stdout, "what came before the mistake is not said"
     with open("gone/shard-000001.nc", "r+b") as file:
         file.truncate(9000)
-    run("info", "gone", code=1, says="gone/shard-000001.nc")
+    done = run("info", "gone", says="gone: label store, 2 of 4 shards are missing, 1 damaged")
+    assert "gone/shard-000001.nc is damaged" in done.stderr, done.stderr
 
 
 main(test_files, test_unfinished, test_classes, test_bad)

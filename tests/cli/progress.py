@@ -54,7 +54,7 @@ def screen(text):
 
 def plain(lines):
     """Without what differs from run to run: rates, times, names of folders."""
-    for pattern, name in ((r"\S+ samples/s  [\d.]+ s$", "RATE"), (r"in [\d.]+ s", "TIME"), (r" +\d+\.\d$", " TIME"), (r"\bt-\w+", "DIR")):
+    for pattern, name in ((r"\S+ samples/s  [\d.]+ s$", "RATE"), (r"in [\d.]+ s(, [\d.]+ % of the time)?", "TIME"), (r" +\d+\.\d$", " TIME"), (r"\bt-\w+", "DIR")):
         lines = [re.sub(pattern, name, line) for line in lines]
     return lines
 

@@ -1,4 +1,5 @@
-/* The shared counter: every number from 0 is taken exactly once, and each rank sees its own in ascending order. */
+/* The shared counter: every number from 0 is taken exactly once, and each rank sees its own in ascending order; and
+   none after it was closed. */
 #include "support.h"
 
 #include "comm/counter.h"
@@ -56,6 +57,19 @@ static PetscErrorCode test(int argc, char **argv)
     RT_TEST_CHECK(number == i, "%lld, not %lld", (long long)number, (long long)i);
   }
   MPI_Barrier(PETSC_COMM_WORLD);
+  RT_MUST(rt_counter_peek(&counter[0], &number));
+  RT_TEST_CHECK(number == 50, "%lld is next, not 50", (long long)number);
+  MPI_Barrier(PETSC_COMM_WORLD);
+  /* closed by one, closed for all, and once more does no harm */
+  if (rank == 0) RT_MUST(rt_counter_close(&counter[0]));
+  do {
+    RT_MUST(rt_counter_serve(&counter[0]));
+    RT_MUST(rt_counter_peek(&counter[0], &number));
+  } while (number == 50);
+  RT_TEST_CHECK(number >= RT_COUNTER_CLOSED, "%lld after closing", (long long)number);
+  RT_MUST(rt_counter_close(&counter[0]));
+  RT_MUST(rt_counter_next(&counter[0], &number));
+  RT_TEST_CHECK(number >= RT_COUNTER_CLOSED, "%lld after closing twice", (long long)number);
   RT_MUST(rt_counter_destroy(&counter[0]));
   return 0;
 }

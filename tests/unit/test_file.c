@@ -2,11 +2,14 @@
 #include "support.h"
 
 #include "core/file.h"
+#include "core/process.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Number of entries of a folder, hidden ones too. */
@@ -123,6 +126,51 @@ static void test_errors(void)
   RT_TEST_SAYS(rt_file_remove("e/folder"), RT_ERR_FAILED, "e/folder|cannot be removed");
 }
 
+/* What processes left: of this host's only those that are gone, of others' what is old. */
+static void test_sweep(void)
+{
+  static const struct {
+    const char *name;
+    bool here;
+    long pid, ago;
+    bool stays;
+  } left[] = {{".a.nc.tmp-", true, 0, 0, false},    {".a.nc.tmp-", true, 1, 9000, true},
+              {".a.nc.tmp-", false, 5, 100, true},  {".a.nc.tmp-", false, 6, 9000, false},
+              {".a.tmp-b.tmp-", true, 0, 0, false}, {"a.nc.tmp-", true, 0, 9000, true}};
+  char path[512], host[RT_PROCESS_HOST];
+  double now, later;
+  struct stat status;
+  pid_t gone = fork();
+
+  if (!gone) _exit(0);
+  waitpid(gone, NULL, 0);
+  rt_process_host(host);
+  RT_TEST_CHECK(rt_process_gone(host, gone, 0) && !rt_process_gone(host, getpid(), 0), "who is gone");
+  RT_TEST_CHECK(!rt_process_gone("elsewhere", gone, 0), "another host's processes are not known");
+  RT_MUST(rt_file_mkdir("s"));
+  for (int keep = 0; keep < 2; keep++)
+    for (size_t i = 0; i < sizeof(left) / sizeof(*left); i++) {
+      snprintf(path, sizeof(path), "s/%s%s-%ld", left[i].name, left[i].here ? host : "else-where",
+               left[i].pid ? left[i].pid : (long)gone);
+      if (keep) {
+        RT_TEST_CHECK(rt_file_exists(path) == left[i].stays, "%s", path);
+        continue;
+      }
+      RT_MUST(rt_file_write(path, "x", 1));
+      RT_MUST(rt_file_now("s", &now));
+      utimensat(AT_FDCWD, path, (struct timespec[]){{(time_t)now - left[i].ago, 0}, {(time_t)now - left[i].ago, 0}}, 0);
+      if (i + 1 == sizeof(left) / sizeof(*left)) RT_MUST(rt_file_sweep("s"));
+    }
+  RT_MUST(rt_file_sweep("nowhere"));
+  RT_TEST_CHECK(entries("s") == 3, "%d entries", entries("s"));
+  RT_MUST(rt_file_now("s", &now));
+  RT_MUST(rt_file_write("s/b", "x", 1));
+  RT_TEST_CHECK(!stat("s/b", &status) && rt_file_changed(&status) >= now, "%f before %f", rt_file_changed(&status),
+                now);
+  RT_MUST(rt_file_now("s", &later));
+  RT_TEST_CHECK(later >= rt_file_changed(&status) && later < now + 60, "%f, then %f", now, later);
+}
+
 static PetscErrorCode test(int argc, char **argv)
 {
   char folder[] = "file-XXXXXX";
@@ -134,6 +182,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_commit();
   test_full();
   test_errors();
+  test_sweep();
   return 0;
 }
 

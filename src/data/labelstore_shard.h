@@ -1,0 +1,39 @@
+/* One file of a label store, opened to be read: DIR/shard-NNNNNN.nc with sample_id(sample), logits(sample[, view],
+   class) and attributes that say what it was made from. Not collective.
+
+   Damage is not an error here: what finds it leaves its words in `why`, and the caller looks there. */
+#ifndef RT_DATA_LABELSTORE_SHARD_H
+#define RT_DATA_LABELSTORE_SHARD_H
+
+#include <retort/labelstore.h>
+
+typedef struct {
+  char path[PETSC_MAX_PATH_LEN];
+  int64_t bytes;
+  int64_t number, says;         /* which shard it is by the name of its file, and by its attribute */
+  int nc, logits, id;           /* of the file, below 0 where it is not open, and of its variables */
+  char why[RT_LABELSTORE_TEXT]; /* what is wrong; empty: nothing was found so far */
+} RtLabelstoreShard;
+
+enum { RT_LABELSTORE_CHUNK = 1 << 18 /* floats in a chunk of logits: 1 MiB */ };
+
+/* Samples in a chunk of logits, at least one. */
+int64_t rt_labelstore_rows(const RtLabelstoreInfo *info);
+
+/* Open a file that is there and read what it says of itself. found: what it was made from; classes is what the file
+   has. Errors: it is not a shard of labels; the system refuses to read it. */
+PetscErrorCode rt_labelstore_open(const char *dir, int64_t number, RtLabelstoreShard *shard, RtLabelstoreInfo *found);
+void rt_labelstore_close(RtLabelstoreShard *shard);
+
+/* Does an open shard belong to the store that info describes, as shard->number of it? Errors: it does not. */
+PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstoreInfo *found,
+                                     const RtLabelstoreInfo *info);
+
+/* Read samples [first, first + count) of a shard that belongs. logits: [count, views, classes]; finite, or else the
+   shard is damaged. */
+PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
+                                       int64_t count, float *logits);
+/* The numbers of all samples must be right. */
+PetscErrorCode rt_labelstore_check_ids(RtLabelstoreShard *shard, const RtLabelstoreInfo *info);
+
+#endif
