@@ -2,6 +2,7 @@
 #include "core/fault.h"
 #include "core/message.h"
 #include "run/job.h"
+#include "run/stop.h"
 
 #include <retort/retort.h>
 #include <string.h>
@@ -136,9 +137,12 @@ int main(int argc, char **argv)
   static const char *const help_words[] = {"-help", "--help", "-h", NULL};
   static const char *const version_words[] = {"-version", "--version", "-v", NULL};
   bool help = take_word(&argc, argv, help_words), version = take_word(&argc, argv, version_words), stopped = false;
-  PetscErrorCode error = rt_retort_initialize(&argc, &argv);
+  const Verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
+  PetscErrorCode error;
   int code;
 
+  if (verb && verb->options) rt_stop_catch();
+  error = rt_retort_initialize(&argc, &argv);
   if (error) return RT_EXIT_FAILED;
   error = retort(argc, argv, help, version, &stopped);
   code = rt_retort_finalize(error);

@@ -14,15 +14,20 @@ static void on_signal(int number)
   asked = 1;
 }
 
-void rt_stop_start(double after)
+void rt_stop_catch(void)
 {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
-  deadline = after > 0 ? MPI_Wtime() + after : 0;
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGUSR1, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+}
+
+void rt_stop_start(double after)
+{
+  deadline = after > 0 ? MPI_Wtime() + after : 0;
+  rt_stop_catch(); /* PETSc has installed handlers of its own */
 }
 
 bool rt_stop_late(void)

@@ -4,6 +4,8 @@
 
 #include <retort/types.h>
 
+/* Take note of the signals below from here on, as early as the program likes, before MPI is there. */
+void rt_stop_catch(void);
 /* Handle SIGTERM, SIGUSR1 and SIGINT from here on; a second SIGINT exits at once. after: seconds from now, 0: never. */
 void rt_stop_start(double after);
 /* Whether this rank was asked to stop. */

@@ -61,8 +61,21 @@ def fill(folder):
             pass
 
 
-def disturb(kind, process, folder):
+def listens(pid):
+    """Whether a process has handlers for both signals; before its main began no program can have them."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            caught = int(next(line for line in file if line.startswith("SigCgt")).split()[1], 16)
+    except (OSError, StopIteration):
+        return True
+    return all(caught >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGUSR1))
+
+
+def disturb(kind, process, count, folder):
     ranks = children(process.pid)
+    while "SIG" in kind and process.poll() is None and (len(ranks) < count or not all(map(listens, ranks))):
+        time.sleep(0.01)
+        ranks = children(process.pid)
     if kind == "kill one":
         send([chance.choice(ranks)] if ranks else [], signal.SIGKILL)
     elif kind == "kill all":
@@ -84,7 +97,7 @@ def attempt(folder, kinds):
         process.wait(moment)
         kind = "nothing"
     except subprocess.TimeoutExpired:
-        disturb(kind, process, folder)
+        disturb(kind, process, count, folder)
     begun = time.time()
     output, _ = process.communicate(timeout=60 * SLOW)
     what = f"{kind} after {moment:.2f} s on {count} ranks: exit {process.returncode}"
