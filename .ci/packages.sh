@@ -11,11 +11,13 @@ packages_build=(
 # Beside those, to get data sets. Where npm comes from another vendor, Debian's would be in conflict with it.
 packages_data=(ca-certificates)
 command -v npm >/dev/null || packages_data+=(npm)
+# For the report: analysis/.
+packages_report=(python3 python3-numpy python3-xarray python3-netcdf4 python3-matplotlib)
 packages_test=(
-  clang-format-14 netcdf-bin libonnx-testdata
-  python3 python3-numpy python3-torch python3-onnx python3-xarray python3-netcdf4 python3-dask
+  clang-format-14 netcdf-bin nco libonnx-testdata
+  python3-torch python3-onnx python3-dask python3-scipy
 )
-export packages_build packages_data packages_test
+export packages_build packages_data packages_report packages_test
 
 # Print those of the named packages that are not installed.
 packages_missing() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 machine to a distilled student: installs what is missing, builds, gets MNIST, and runs
-# jobs/mnist.yaml on 2 ranks. Can be run again: what is done is skipped.
+# From a fresh Debian 12 machine to a distilled student and its report: installs what is missing, builds, gets MNIST, runs
+# jobs/mnist.yaml on 2 ranks, and draws the results. Can be run again: what is done is skipped.
 #
 #   jobs/quickstart.sh [-n RANKS] [option of retort run …]
 set -euo pipefail
@@ -15,7 +15,7 @@ fi
 
 # shellcheck source=.ci/packages.sh
 source .ci/packages.sh
-packages_install build/packages.log "${packages_build[@]}" "${packages_data[@]}"
+packages_install build/packages.log "${packages_build[@]}" "${packages_data[@]}" "${packages_report[@]}"
 
 echo "building in build/"
 log=build/quickstart.log
@@ -34,4 +34,13 @@ if [ "$(id -u)" -eq 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-exec mpirun -n "$ranks" --oversubscribe --bind-to none build/retort run -job jobs/mnist.yaml "$@"
+mpirun -n "$ranks" --oversubscribe --bind-to none build/retort run -job jobs/mnist.yaml "$@"
+
+run=runs/mnist
+for word in "$@"; do
+  [ "${previous:-}" != -run_dir ] || run=$word
+  previous=$word
+done
+command -v python3 >/dev/null || exit 0 # the line above says how to make the report elsewhere
+page=$(python3 analysis/report.py "$run")
+echo "page       $page"

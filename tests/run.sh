@@ -17,7 +17,8 @@ fi
 
 # shellcheck source=.ci/packages.sh
 source .ci/packages.sh
-packages_install "$build/packages.log" "${packages_build[@]}" "${packages_data[@]}" "${packages_test[@]}"
+packages_install "$build/packages.log" "${packages_build[@]}" "${packages_data[@]}" "${packages_report[@]}" \
+  "${packages_test[@]}"
 
 # ONNX Runtime, to compare with. Tests skip the comparison where it is absent.
 if [ "$build" = build ] && [ ! -e build/node_modules/onnxruntime-node ]; then

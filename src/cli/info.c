@@ -199,7 +199,7 @@ static PetscErrorCode print_run(const char *path)
 {
   static const char *const files[] = {"teacher.onnx",      "teacher-history.nc", "labels",
                                       "student.onnx",      "student-history.nc", "eval.nc",
-                                      "report/report.html"};
+                                      "report/index.html"};
   char name[PETSC_MAX_PATH_LEN];
   bool any = false;
 

@@ -20,8 +20,8 @@ struct RtArchive {
   bool sealed;
 };
 
-static const nc_type netcdf_type[] = {NC_FLOAT, NC_DOUBLE, NC_INT64};
-static const size_t element_size[] = {sizeof(float), sizeof(double), sizeof(int64_t)};
+static const nc_type netcdf_type[] = {NC_FLOAT, NC_DOUBLE, NC_INT64, NC_INT};
+static const size_t element_size[] = {sizeof(float), sizeof(double), sizeof(int64_t), sizeof(int32_t)};
 
 PetscErrorCode rt_archive_create(const char *path, const char *title, RtArchive **archive)
 {
@@ -56,9 +56,10 @@ PetscErrorCode rt_archive_dimension(RtArchive *archive, const char *name, int64_
   PetscFunctionReturn(0);
 }
 
-/* Checksums of its parts, where there is none of the whole file. They need chunks, which lie along the first
-   dimension. */
-static PetscErrorCode check_sums(const RtArchive *a, int variable, int ndim, const size_t *length, int64_t elements)
+/* Compression, and checksums of the parts where there is none of the whole file. They need chunks, which lie along the
+   first dimension. */
+static PetscErrorCode add_filters(const RtArchive *a, int variable, int ndim, const size_t *length, int64_t elements,
+                                  bool deflate)
 {
   size_t chunk[RT_MAX_DIM];
 
@@ -67,6 +68,7 @@ static PetscErrorCode check_sums(const RtArchive *a, int variable, int ndim, con
   for (int i = 0; i < ndim; i++) chunk[i] = length[i];
   chunk[0] = PetscMax(1, PetscMin(length[0], CHUNK / PetscMax(1, (size_t)elements / length[0])));
   RtNetcdfWrite(a->path, nc_def_var_chunking(a->nc, variable, NC_CHUNKED, chunk));
+  if (deflate) RtNetcdfWrite(a->path, nc_def_var_deflate(a->nc, variable, NC_SHUFFLE, 1, 1));
   RtNetcdfWrite(a->path, nc_def_var_fletcher32(a->nc, variable, NC_FLETCHER32));
   PetscFunctionReturn(0);
 }
@@ -88,10 +90,10 @@ PetscErrorCode rt_archive_put(RtArchive *archive, const RtArchiveArray *array)
   }
   RtNetcdfWrite(archive->path, nc_def_var(archive->nc, array->name, netcdf_type[array->type], ndim, id, &variable));
   PetscCall(rt_netcdf_describe(archive->path, archive->nc, variable, array->long_name, array->units));
-  PetscCall(check_sums(archive, variable, ndim, length, elements));
+  PetscCall(add_filters(archive, variable, ndim, length, elements, array->deflate));
   if (array->type == RT_ARCHIVE_FLOAT) /* all is written: there is nothing to fill */
     RtNetcdfWrite(archive->path, nc_def_var_fill(archive->nc, variable, NC_NOFILL, NULL));
-  if (array->type == RT_ARCHIVE_DOUBLE)
+  if (array->type == RT_ARCHIVE_DOUBLE && ndim > 0)
     RtNetcdfWrite(archive->path, nc_def_var_fill(archive->nc, variable, NC_FILL, &missing));
   if (ndim == 0) {
     RtNetcdfWrite(archive->path, nc_put_var(archive->nc, variable, array->data));

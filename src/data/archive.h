@@ -5,7 +5,7 @@
 
 #include <retort/dataset.h>
 
-typedef enum { RT_ARCHIVE_FLOAT, RT_ARCHIVE_DOUBLE, RT_ARCHIVE_INT64 } RtArchiveType;
+typedef enum { RT_ARCHIVE_FLOAT, RT_ARCHIVE_DOUBLE, RT_ARCHIVE_INT64, RT_ARCHIVE_INT32 } RtArchiveType;
 typedef struct RtArchive RtArchive;
 
 PetscErrorCode rt_archive_create(const char *path, const char *title, RtArchive **archive);
@@ -19,8 +19,9 @@ typedef struct {
   const char *dimension[RT_MAX_DIM]; /* names, up to the first NULL; none: a scalar */
   RtArchiveType type;
   const void *data; /* row-major */
+  bool deflate;     /* compress, without loss */
 } RtArchiveArray;
-/* NaN in doubles is a missing value. */
+/* NaN in arrays of doubles is a missing value. */
 PetscErrorCode rt_archive_put(RtArchive *archive, const RtArchiveArray *array);
 /* A global attribute; on_variable: of that variable instead. */
 PetscErrorCode rt_archive_put_text(RtArchive *archive, const char *on_variable, const char *name, const char *text);

@@ -9,25 +9,27 @@
 
 static const char *const role[RT_MODELS] = {"teacher", "student"};
 
-static PetscErrorCode put_number(RtArchive *archive, const char *name, const char *long_name, double value)
+static PetscErrorCode put_number(RtArchive *archive, const char *name, const char *units, const char *long_name,
+                                 double value)
 {
   RtArchiveArray array = {
-      .name = name, .units = "1", .long_name = long_name, .type = RT_ARCHIVE_DOUBLE, .data = &value};
+      .name = name, .units = units, .long_name = long_name, .type = RT_ARCHIVE_DOUBLE, .data = &value};
 
   PetscFunctionBegin;
   PetscCall(rt_archive_put(archive, &array));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode put_model_number(RtArchive *archive, int model, const char *what, const char *long_name,
-                                       double value)
+/* long_name: a format for the name of the role. */
+static PetscErrorCode put_model_number(RtArchive *archive, int model, const char *what, const char *units,
+                                       const char *long_name, double value)
 {
   char name[64], text[128];
 
   PetscFunctionBegin;
   snprintf(name, sizeof(name), "%s_%s", role[model], what);
-  snprintf(text, sizeof(text), "%s of the %s", long_name, role[model]);
-  PetscCall(put_number(archive, name, text, value));
+  snprintf(text, sizeof(text), long_name, role[model]);
+  PetscCall(put_number(archive, name, units, text, value));
   PetscFunctionReturn(0);
 }
 
@@ -48,9 +50,10 @@ static PetscErrorCode put_confusion(RtArchive *archive, const char *name, const 
 /* Reliability diagram of one model. */
 static PetscErrorCode put_bins(RtArchive *archive, const RtMetrics *s, int model)
 {
-  char name[64];
+  char name[64], text[96];
   double *value;
-  RtArchiveArray array = {.name = name, .units = "1", .dimension = {"bin"}, .type = RT_ARCHIVE_DOUBLE};
+  RtArchiveArray array = {
+      .name = name, .units = "1", .long_name = text, .dimension = {"bin"}, .type = RT_ARCHIVE_DOUBLE};
   PetscErrorCode error;
 
   PetscFunctionBegin;
@@ -60,19 +63,41 @@ static PetscErrorCode put_bins(RtArchive *archive, const RtMetrics *s, int model
     value[b] =
         s->bin_count[model][b] ? rt_exact_value(&s->bin_confidence[model][b]) / (double)s->bin_count[model][b] : NAN;
   snprintf(name, sizeof(name), "%s_bin_confidence", role[model]);
-  array.long_name = "mean of the largest probability in the bin";
+  snprintf(text, sizeof(text), "mean of the %s's largest probability in the bin", role[model]);
   error = rt_archive_put(archive, &array);
   for (int b = 0; b < s->bins; b++)
     value[b] = s->bin_count[model][b] ? (double)s->bin_correct[model][b] / (double)s->bin_count[model][b] : NAN;
   snprintf(name, sizeof(name), "%s_bin_accuracy", role[model]);
-  array.long_name = "fraction of the bin's samples that are right";
+  snprintf(text, sizeof(text), "fraction of the bin's samples that the %s gets right", role[model]);
   if (!error) error = rt_archive_put(archive, &array);
   snprintf(name, sizeof(name), "%s_bin_count", role[model]);
-  array.long_name = "samples in the bin, by their largest probability";
+  snprintf(text, sizeof(text), "samples in the bin, by the %s's largest probability", role[model]);
   array.type = RT_ARCHIVE_INT64;
   array.data = s->bin_count[model];
   if (!error) error = rt_archive_put(archive, &array);
   PetscCall(PetscFree(value));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* Middles of the bins, as their coordinate. */
+static PetscErrorCode put_bin_axis(const RtMetrics *s, RtArchive *archive)
+{
+  double *middle;
+  RtArchiveArray array = {.name = "bin",
+                          .units = "1",
+                          .long_name = "middle of the bin of the largest probability",
+                          .dimension = {"bin"},
+                          .type = RT_ARCHIVE_DOUBLE};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_dimension(archive, "bin", s->bins));
+  PetscCall(PetscMalloc1(s->bins, &middle));
+  for (int b = 0; b < s->bins; b++) middle[b] = (b + 0.5) / s->bins;
+  array.data = middle;
+  error = rt_archive_put(archive, &array);
+  PetscCall(PetscFree(middle));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
@@ -97,6 +122,73 @@ static PetscErrorCode put_classes(const RtEvaluation *e, RtArchive *archive)
   PetscCall(PetscFree(number));
   PetscCall(error);
   PetscCall(rt_archive_put_flags(archive, "class", e->info));
+  PetscCall(rt_archive_put_flags(archive, "prediction", e->info));
+  PetscFunctionReturn(0);
+}
+
+/* A number for each sample of the test set. model >= 0: ROLE_ is put before the name, and long_name is a format for
+   the role. */
+static PetscErrorCode put_sample(RtArchive *archive, int model, const char *what, const char *long_name,
+                                 RtArchiveType type, const void *data)
+{
+  char name[64], text[128];
+  RtArchiveArray array = {.name = name,
+                          .units = "1",
+                          .long_name = text,
+                          .dimension = {"sample"},
+                          .type = type,
+                          .data = data,
+                          .deflate = true};
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof(name), "%s%s%s", model < 0 ? "" : role[model], model < 0 ? "" : "_", what);
+  snprintf(text, sizeof(text), long_name, model < 0 ? "" : role[model]);
+  PetscCall(rt_archive_put(archive, &array));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_sample_classes(const RtEvaluation *e, RtArchive *archive, int m)
+{
+  char name[64];
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof(name), "%s_prediction", role[m]);
+  PetscCall(put_sample(archive, m, "prediction", "class that the %s gives to each sample of the test set",
+                       RT_ARCHIVE_INT32, e->outcomes.prediction[m]));
+  if (e->info->classes) PetscCall(rt_archive_put_flags(archive, name, e->info));
+  PetscCall(put_sample(archive, m, "confidence", "probability that the %s gives to that class", RT_ARCHIVE_FLOAT,
+                       e->outcomes.certainty[m]));
+  PetscFunctionReturn(0);
+}
+
+/* What the models say to each sample. */
+static PetscErrorCode put_samples(const RtEvaluation *e, RtArchive *archive)
+{
+  const RtMetrics *s = e->metrics;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_dimension(archive, "sample", s->count));
+  if (s->classes) {
+    PetscCall(
+        put_sample(archive, -1, "label", "class of each sample of the test set", RT_ARCHIVE_INT32, e->outcomes.label));
+    PetscCall(rt_archive_put_flags(archive, "label", e->info));
+  }
+  for (int m = 0; m < RT_MODELS; m++) {
+    if (!s->has[m]) continue;
+    if (s->targets)
+      PetscCall(put_sample(archive, m, "error", "root of the mean squared error of the %s, of each sample",
+                           RT_ARCHIVE_FLOAT, e->outcomes.certainty[m]));
+    else
+      PetscCall(put_sample_classes(e, archive, m));
+  }
+  if (!s->has[RT_TEACHER] || !s->has[RT_STUDENT]) PetscFunctionReturn(0);
+  if (s->targets)
+    PetscCall(put_sample(archive, -1, "sample_difference",
+                         "root of the mean squared difference of the models' outputs, of each sample", RT_ARCHIVE_FLOAT,
+                         e->outcomes.gap));
+  else
+    PetscCall(put_sample(archive, -1, "sample_kl", "KL(teacher || student) at temperature 1 of each sample, in nats",
+                         RT_ARCHIVE_FLOAT, e->outcomes.gap));
   PetscFunctionReturn(0);
 }
 
@@ -108,14 +200,18 @@ static PetscErrorCode put_model(const RtEvaluation *e, RtArchive *archive, int m
 
   PetscFunctionBegin;
   if (!s->has[m]) PetscFunctionReturn(0);
-  PetscCall(put_model_number(archive, m, "parameters", "trained numbers", (double)e->parameters[m]));
+  PetscCall(put_model_number(archive, m, "parameters", "1", "trained numbers of the %s", (double)e->parameters[m]));
+  PetscCall(put_model_number(archive, m, "bytes", "byte", "size of all weights and constants of the %s",
+                             (double)e->bytes[m]));
   snprintf(name, sizeof(name), "%s_hash", role[m]);
   PetscCall(rt_archive_put_text(archive, NULL, name, e->hash[m]));
-  if (s->targets) PetscCall(put_model_number(archive, m, "rmse", "root of the mean squared error", sqrt(loss)));
+  if (s->targets)
+    PetscCall(put_model_number(archive, m, "rmse", "1", "root of the mean squared error of the %s", sqrt(loss)));
   if (!s->classes) PetscFunctionReturn(0);
-  PetscCall(put_model_number(archive, m, "accuracy", "fraction right", (double)s->correct[m] / count));
-  PetscCall(put_model_number(archive, m, "cross_entropy", "mean cross-entropy", loss));
-  PetscCall(put_model_number(archive, m, "ece", "expected calibration error", rt_metrics_ece(s, m)));
+  PetscCall(put_model_number(archive, m, "accuracy", "1", "fraction of samples that the %s gets right",
+                             (double)s->correct[m] / count));
+  PetscCall(put_model_number(archive, m, "cross_entropy", "1", "mean cross-entropy of the %s, in nats", loss));
+  PetscCall(put_model_number(archive, m, "ece", "1", "expected calibration error of the %s", rt_metrics_ece(s, m)));
   PetscCall(put_bins(archive, s, m));
   snprintf(name, sizeof(name), "%s_confusion", role[m]);
   PetscCall(put_confusion(archive, name, "samples by label and prediction", s->confusion[m]));
@@ -131,25 +227,31 @@ static PetscErrorCode put_all(const RtEvaluation *e, RtArchive *archive)
   PetscFunctionBegin;
   if (s->classes) {
     PetscCall(put_classes(e, archive));
-    PetscCall(rt_archive_dimension(archive, "bin", s->bins));
+    PetscCall(put_bin_axis(s, archive));
   }
-  PetscCall(put_number(archive, "samples", "samples in the test set", (double)s->count));
+  PetscCall(put_number(archive, "samples", "1", "samples in the test set", (double)s->count));
   for (int m = 0; m < RT_MODELS; m++) PetscCall(put_model(e, archive, m));
   if (s->has[0] && s->has[1] && !s->targets) {
-    PetscCall(put_number(archive, "agreement", "fraction of samples to which both models give the same class",
+    PetscCall(put_number(archive, "agreement", "1", "fraction of samples to which both models give the same class",
                          (double)s->agree / (double)s->count));
-    PetscCall(put_number(archive, "kl_divergence", "mean KL(teacher || student) at temperature 1, in nats",
+    PetscCall(put_number(archive, "kl_divergence", "1", "mean KL(teacher || student) at temperature 1, in nats",
                          rt_exact_value(&s->kl) / (double)s->count));
   }
+  if (s->has[0] && s->has[1] && s->targets)
+    PetscCall(put_number(archive, "difference", "1", "root of the mean squared difference of the models' outputs",
+                         sqrt(rt_exact_value(&s->difference) / (double)s->count)));
   if (e->corrected) {
-    PetscCall(
-        put_number(archive, "bias", "added to the student's logits of the classes in bias_classes", e->bias.fixed));
-    PetscCall(put_number(archive, "student_accuracy_corrected", "fraction right with that bias",
+    PetscCall(put_number(archive, "bias", "1", "added to the student's logits of the classes in bias_classes",
+                         e->bias.fixed));
+    PetscCall(put_number(archive, "student_accuracy_corrected", "1",
+                         "fraction of samples that the student gets right with that bias",
                          (double)e->bias.correct / (double)e->bias.count));
     if (e->bias.confusion)
       PetscCall(put_confusion(archive, "student_confusion_corrected", "samples by label and prediction with that bias",
                               e->bias.confusion));
   }
+  PetscCall(put_samples(e, archive));
+  PetscCall(rt_archive_put_text(archive, NULL, "source", "retort eval: the models of a run and its test set"));
   PetscCall(rt_options_record(e->job->options, RT_CONTENT_EVAL, &record));
   error = rt_archive_put_text(archive, NULL, "options", record);
   PetscCall(PetscFree(record));

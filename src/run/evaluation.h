@@ -5,6 +5,7 @@
 #include "run/bias.h"
 #include "run/job.h"
 #include "run/metrics.h"
+#include "run/outcome.h"
 
 #include <retort/dataset.h>
 
@@ -12,7 +13,9 @@ typedef struct {
   const RtJob *job;
   const RtDatasetInfo *info; /* of the test set */
   const RtMetrics *metrics;  /* sums over all ranks */
+  RtOutcomes outcomes;       /* of each sample, on rank 0 */
   int64_t parameters[RT_MODELS];
+  int64_t bytes[RT_MODELS]; /* of all weights and constants of the model */
   char hash[RT_MODELS][RT_HASH_TEXT];
   bool corrected; /* the student's biases */
   RtBias bias;

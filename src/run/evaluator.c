@@ -5,6 +5,7 @@
 #include "run/bias.h"
 #include "run/evaluation.h"
 #include "run/model.h"
+#include "run/outcome.h"
 #include "run/predictor.h"
 #include "run/stages.h"
 #include "run/stop.h"
@@ -20,8 +21,9 @@ typedef struct {
   const RtJob *job;
   const RtDatasetInfo *info;
   RtPredictor *predictor[RT_MODELS];
-  RtMetrics *metrics; /* [threads] */
-  RtBias *bias;       /* [threads]; NULL where nothing is corrected */
+  RtMetrics *metrics;   /* [threads] */
+  RtBias *bias;         /* [threads]; NULL where nothing is corrected */
+  RtOutcomes *outcomes; /* NULL where samples are not kept */
   RtSamples samples;
   float *logits[RT_MODELS]; /* [BLOCK, width] of this rank's micro-batches */
   int width;
@@ -60,8 +62,8 @@ static PetscErrorCode count_rows(void *context, int thread, int64_t at, int64_t 
 
     if (!e->predictor[RT_STUDENT]) z[RT_TEACHER] = logits + r * e->width;
     if (e->metrics)
-      rt_metrics_add(&e->metrics[thread], z, label,
-                     e->samples.target ? e->samples.target + i * e->info->targets : NULL);
+      rt_metrics_add(&e->metrics[thread], z, label, e->samples.target ? e->samples.target + i * e->info->targets : NULL,
+                     e->outcomes ? e->outcomes->block + at + r : NULL);
     if (e->bias) rt_bias_add(&e->bias[thread], logits + r * e->width, label);
   }
   PetscFunctionReturn(0);
@@ -104,6 +106,10 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
     if (!count) continue;
     error = rt_samples_load(dataset, first, size, &e->samples);
     if (!error) error = run_block(e, count, sample);
+    if (e->outcomes) {
+      error = rt_message_agree(e->job->comm, error);
+      if (!error) error = rt_outcome_collect(e->outcomes, first, size, e->samples.label);
+    }
     PetscCall(rt_samples_free(&e->samples));
   }
   PetscCall(PetscFree(sample));
@@ -201,6 +207,17 @@ static PetscErrorCode name_classes(const Evaluator *e, bool *named, bool *any)
   PetscFunctionReturn(0);
 }
 
+/* Bytes of all numbers that stand in a model. */
+static int64_t weight_bytes(const RtGraph *graph)
+{
+  int64_t bytes = 0;
+
+  for (int v = 0; v < graph->values; v++)
+    if (graph->value[v].kind == RT_VALUE_PARAMETER || graph->value[v].kind == RT_VALUE_CONSTANT)
+      bytes += graph->value[v].size * (int64_t)rt_types_size(graph->value[v].type);
+  return bytes;
+}
+
 static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *result)
 {
   int64_t batch = rt_options_int(e->job->options, "eval", "batch");
@@ -214,6 +231,7 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
     PetscCall(rt_recipe_width(graph[m], &e->width));
     PetscCall(rt_predictor_create(graph[m], batch, RT_PRECISION_FP32, e->job->threads, &e->predictor[m]));
     result->parameters[m] = graph[m]->parameters;
+    result->bytes[m] = weight_bytes(graph[m]);
   }
   RtCheck(has[0] || has[1], "%s holds neither teacher.onnx nor student.onnx: run `retort train` or `retort distill`",
           e->job->dir);
@@ -224,6 +242,7 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
   for (int t = 0; t < e->job->threads; t++)
     PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,
                                 (int)rt_options_int(e->job->options, "eval", "bins"), has, &e->metrics[t]));
+  PetscCall(rt_outcome_create(e->job->comm, e->info->samples, BLOCK, batch, &result->outcomes));
   PetscFunctionReturn(0);
 }
 
@@ -240,7 +259,10 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   error = name_classes(e, named, &any);
   if (!error && any && !strcmp(fit, "holdout")) error = fit_on_holdout(e, named, &fixed);
   if (!error && any) error = start_bias(e, named, fixed);
-  if (!error) error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  if (!error) {
+    e->outcomes = &result->outcomes;
+    error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+  }
   if (!error) error = agree_stop(e);
   if (e->bias) PetscCall(finish_bias(e, &result->bias));
   if (error) {
@@ -278,6 +300,7 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
     if (!error) rt_evaluation_print(&result);
   }
   PetscCall(PetscFree(result.bias.confusion));
+  PetscCall(rt_outcome_destroy(&result.outcomes));
   for (int t = 0; e.metrics && t < job->threads; t++) PetscCall(rt_metrics_destroy(&e.metrics[t]));
   PetscCall(PetscFree(e.metrics));
   PetscCall(rt_memory_destroy(&e.logits[0]));

@@ -1,10 +1,13 @@
-/* ROLE-history.nc: a record an epoch. */
+/* ROLE-history.nc: a record an epoch. Beside eval.nc and the models, which are the same bits wherever they are made,
+   it is the file that says when, how and on what a model was made. */
 #include "core/file.h"
 #include "core/message.h"
 #include "data/archive.h"
 #include "run/trainer_state.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 static const struct {
   const char *name, *units, *long_name;
@@ -53,6 +56,49 @@ static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)
   PetscFunctionReturn(0);
 }
 
+/* The history attribute of the NetCDF conventions: the time, and the command that wrote the file. */
+static PetscErrorCode put_command(RtArchive *archive)
+{
+  char **words, *text;
+  size_t length = 32, used;
+  time_t now = time(NULL);
+  struct tm utc;
+  int count;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscGetArgs(&count, &words));
+  for (int i = 0; i < count; i++) length += strlen(words[i]) + 1;
+  PetscCall(PetscMalloc1(length, &text));
+  used = strftime(text, length, "%Y-%m-%dT%H:%M:%SZ:", gmtime_r(&now, &utc));
+  for (int i = 0; i < count; i++) {
+    const char *name = i ? NULL : strrchr(words[i], '/'); /* of the program, without its folder */
+
+    if (!strcmp(words[i], "-skip_petscrc")) continue; /* the program's own */
+    used += (size_t)snprintf(text + used, length - used, " %s", name ? name + 1 : words[i]);
+  }
+  error = rt_archive_put_text(archive, NULL, "history", text);
+  PetscCall(PetscFree(text));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_texts(const RtTrainer *t, RtArchive *archive)
+{
+  const RtTrainerParams *p = t->params;
+  char text[64];
+
+  PetscFunctionBegin;
+  PetscCall(put_command(archive));
+  snprintf(text, sizeof(text), "%d rank%s of %d thread%s", t->size, t->size == 1 ? "" : "s", p->threads,
+           p->threads == 1 ? "" : "s");
+  PetscCall(rt_archive_put_text(archive, NULL, "parallel", text));
+  if (p->train_set && p->train_set[0]) PetscCall(rt_archive_put_text(archive, NULL, "train_set", p->train_set));
+  if (p->test_set && p->test_set[0]) PetscCall(rt_archive_put_text(archive, NULL, "test_set", p->test_set));
+  PetscCall(rt_archive_put_text(archive, NULL, "options", p->record));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode write_file(const RtTrainer *t)
 {
   char name[64], path[PETSC_MAX_PATH_LEN], text[64];
@@ -64,11 +110,9 @@ static PetscErrorCode write_file(const RtTrainer *t)
   PetscCall(rt_file_join(t->params->dir, name, path, sizeof(path)));
   snprintf(text, sizeof(text), "Training history of the %s", t->params->role);
   PetscCall(rt_archive_create(path, text, &archive));
-  snprintf(text, sizeof(text), "%d ranks of %d threads", t->size, t->params->threads);
   error = rt_archive_dimension(archive, "epoch", t->records);
   if (!error) error = put_columns(t, archive);
-  if (!error) error = rt_archive_put_text(archive, NULL, "parallel", text);
-  if (!error) error = rt_archive_put_text(archive, NULL, "options", t->params->record);
+  if (!error) error = put_texts(t, archive);
   if (error) {
     PetscCall(rt_archive_discard(&archive));
     PetscCall(error);

@@ -44,10 +44,11 @@ static double log_sum_exp(const float *x, int n, float top)
   return top + log(sum);
 }
 
-static void add_model(RtMetrics *s, int m, const float *z, double normaliser, int prediction, int32_t label)
+static void add_model(RtMetrics *s, int m, const float *z, double normaliser, const RtOutcome *o, double confidence,
+                      int32_t label)
 {
-  double confidence = exp(z[prediction] - normaliser);
   int bin = confidence >= 0 ? PetscMin((int)(confidence * s->bins), s->bins - 1) : 0; /* NaN of a broken model */
+  int prediction = o->prediction[m];
 
   rt_exact_add(&s->loss[m], normaliser - z[label]);
   s->correct[m] += prediction == label;
@@ -57,41 +58,68 @@ static void add_model(RtMetrics *s, int m, const float *z, double normaliser, in
   rt_exact_add(&s->bin_confidence[m][bin], confidence);
 }
 
-static void add_regression(RtMetrics *s, const float *const logits[RT_MODELS], const float *target)
+/* Mean squared difference. */
+static double mean_square(const float *a, const float *b, int n)
 {
-  for (int m = 0; m < RT_MODELS; m++) {
-    double sum = 0;
+  double sum = 0;
 
-    if (!s->has[m]) continue;
-    for (int k = 0; k < s->targets; k++) sum += ((double)logits[m][k] - target[k]) * ((double)logits[m][k] - target[k]);
-    rt_exact_add(&s->loss[m], sum / s->targets);
-  }
+  for (int k = 0; k < n; k++) sum += ((double)a[k] - b[k]) * ((double)a[k] - b[k]);
+  return sum / n;
 }
 
-void rt_metrics_add(RtMetrics *metrics, const float *const logits[RT_MODELS], int32_t label, const float *target)
+static void add_regression(RtMetrics *s, const float *const logits[RT_MODELS], const float *target, RtOutcome *o)
+{
+  double square;
+
+  for (int m = 0; m < RT_MODELS; m++) {
+    if (!s->has[m]) continue;
+    square = mean_square(logits[m], target, s->targets);
+    rt_exact_add(&s->loss[m], square);
+    o->certainty[m] = (float)sqrt(square);
+  }
+  if (!s->has[RT_TEACHER] || !s->has[RT_STUDENT]) return;
+  square = mean_square(logits[RT_TEACHER], logits[RT_STUDENT], s->targets);
+  rt_exact_add(&s->difference, square);
+  o->gap = (float)sqrt(square);
+}
+
+static void add_classes(RtMetrics *s, const float *const logits[RT_MODELS], int32_t label, RtOutcome *o)
 {
   double normaliser[RT_MODELS] = {0}, kl = 0;
-  int prediction[RT_MODELS] = {0};
+
+  for (int m = 0; m < RT_MODELS; m++) {
+    double confidence;
+    int top;
+
+    if (!s->has[m]) continue;
+    top = o->prediction[m] = argmax(logits[m], s->width);
+    normaliser[m] = log_sum_exp(logits[m], s->width, logits[m][top]);
+    confidence = exp(logits[m][top] - normaliser[m]);
+    o->certainty[m] = (float)confidence;
+    if (label >= 0) add_model(s, m, logits[m], normaliser[m], o, confidence, label);
+  }
+  if (!s->has[RT_TEACHER] || !s->has[RT_STUDENT]) return;
+  s->agree += o->prediction[RT_TEACHER] == o->prediction[RT_STUDENT];
+  for (int k = 0; k < s->width; k++) {
+    double t = logits[RT_TEACHER][k] - normaliser[RT_TEACHER], u = logits[RT_STUDENT][k] - normaliser[RT_STUDENT];
+
+    kl += exp(t) * (t - u);
+  }
+  rt_exact_add(&s->kl, kl);
+  o->gap = (float)kl;
+}
+
+void rt_metrics_add(RtMetrics *metrics, const float *const logits[RT_MODELS], int32_t label, const float *target,
+                    RtOutcome *outcome)
+{
+  RtOutcome own = {0};
 
   metrics->count++;
-  if (metrics->targets) {
-    add_regression(metrics, logits, target);
-    return;
-  }
-  for (int m = 0; m < RT_MODELS; m++) {
-    if (!metrics->has[m]) continue;
-    prediction[m] = argmax(logits[m], metrics->width);
-    normaliser[m] = log_sum_exp(logits[m], metrics->width, logits[m][prediction[m]]);
-    if (label >= 0) add_model(metrics, m, logits[m], normaliser[m], prediction[m], label);
-  }
-  if (!metrics->has[RT_TEACHER] || !metrics->has[RT_STUDENT]) return;
-  metrics->agree += prediction[RT_TEACHER] == prediction[RT_STUDENT];
-  for (int k = 0; k < metrics->width; k++) {
-    double t = logits[RT_TEACHER][k] - normaliser[RT_TEACHER], s = logits[RT_STUDENT][k] - normaliser[RT_STUDENT];
-
-    kl += exp(t) * (t - s);
-  }
-  rt_exact_add(&metrics->kl, kl);
+  if (metrics->targets)
+    add_regression(metrics, logits, target, &own);
+  else
+    add_classes(metrics, logits, label, &own);
+  if (outcome) *outcome = own;
 }
 
 void rt_metrics_merge(RtMetrics *metrics, const RtMetrics *other)
@@ -99,6 +127,7 @@ void rt_metrics_merge(RtMetrics *metrics, const RtMetrics *other)
   metrics->count += other->count;
   metrics->agree += other->agree;
   rt_exact_merge(&metrics->kl, &other->kl);
+  rt_exact_merge(&metrics->difference, &other->difference);
   for (int m = 0; m < RT_MODELS; m++) {
     metrics->correct[m] += other->correct[m];
     rt_exact_merge(&metrics->loss[m], &other->loss[m]);
@@ -121,6 +150,7 @@ PetscErrorCode rt_metrics_collect(MPI_Comm comm, RtMetrics *metrics)
   metrics->count = number[0];
   metrics->agree = number[1];
   PetscCall(rt_exact_allreduce(comm, 1, &metrics->kl));
+  PetscCall(rt_exact_allreduce(comm, 1, &metrics->difference));
   PetscCall(rt_exact_allreduce(comm, RT_MODELS, metrics->loss));
   for (int m = 0; m < RT_MODELS; m++) {
     metrics->correct[m] = number[2 + m];

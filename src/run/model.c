@@ -235,6 +235,8 @@ PetscErrorCode rt_model_training(const RtJob *job, const char *section, const ch
       .role = role,
       .dir = job->dir,
       .force = job->force,
+      .train_set = rt_options_text(o, "data", "train"),
+      .test_set = rt_options_text(o, "data", "test"),
       .seed = job->seed,
       .epochs = rt_options_int(o, section, "epochs"),
       .batch = rt_options_int(o, section, "batch"),

@@ -24,6 +24,7 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   PetscErrorCode (*const stage[STAGES])(const RtJob *, bool *) = {rt_teach_run, rt_labeller_run, rt_distiller_run,
                                                                   eval};
   bool teacher = rt_options_text(job->options, "teacher", "model")[0] != 0;
+  bool tested = rt_options_text(job->options, "data", "test")[0] != 0;
   bool hard_only = rt_options_real(job->options, "distill", "alpha") == 0;
   double seconds[STAGES];
 
@@ -46,6 +47,7 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   rt_message_print("%s", "");
   rt_message_print("models     %s/student.onnx%s%s", job->dir, hard_only || teacher ? "" : ", ",
                    hard_only || teacher ? "" : "teacher.onnx");
-  rt_message_print("results    %s/eval.nc, %s/student-history.nc", job->dir, job->dir);
+  rt_message_print("results    %s/student-history.nc%s", job->dir, tested ? ", eval.nc" : "");
+  rt_message_print("report     python3 analysis/report.py %s", job->dir);
   PetscFunctionReturn(0);
 }

@@ -16,6 +16,7 @@ typedef struct {
   const char *dir;    /* run directory */
   const char *record; /* options that determine the result, and inputs: a checkpoint of others is refused */
   bool force;         /* ignore such a checkpoint instead */
+  const char *train_set, *test_set; /* paths that the job names, for the history; NULL or empty where it names none */
   uint64_t seed;
   int64_t epochs, batch;
   int lanes, threads;

@@ -3,6 +3,7 @@
 Arguments: the program retort, an empty folder."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -75,12 +76,18 @@ def test_eval():
                 close(result, f"{role}_bin_accuracy", np.bincount(bins, right, 12) / count)
             gap = np.abs(np.bincount(bins, right, 12) - np.bincount(bins, confidence, 12)).sum() / 400
             close(result, f"{role}_ece", gap, 1e-5)
+            assert (result[f"{role}_prediction"].values == prediction[role]).all(), f"{role}_prediction"
+            close(result, f"{role}_confidence", confidence, 1e-5)
+            assert float(result[f"{role}_bytes"]) == sum(
+                onnx.numpy_helper.to_array(t).nbytes for t in onnx.load(f"all/{role}.onnx").graph.initializer), f"{role}_bytes"
             size = sum(int(np.prod(t.dims)) for t in onnx.load(f"all/{role}.onnx").graph.initializer if len(t.dims))
             assert int(result[f"{role}_parameters"]) == size == 784 * 16 + 16 + 160 + 10, f"{role}_parameters"
             assert result.attrs[f"{role}_hash"] == sha(f"all/{role}.onnx"), f"{role}_hash"
         close(result, "agreement", (prediction["teacher"] == prediction["student"]).mean(), 0)
         lt, ls = log_softmax(logits["teacher"]), log_softmax(logits["student"])
         close(result, "kl_divergence", (np.exp(lt) * (lt - ls)).sum(1).mean(), 1e-5)
+        close(result, "sample_kl", (np.exp(lt) * (lt - ls)).sum(1), 1e-5)
+        assert (result.label.values == labels).all(), "label"
         assert float(result.teacher_accuracy) > 0.7 and float(result.student_accuracy) > 0.6, "the models learned nothing"
         with netCDF4.Dataset(TEST) as data:
             assert result.attrs["dataset_hash"] == data.content_hash
@@ -176,6 +183,11 @@ def test_described():
                 seen += 1
                 assert data.attrs["Conventions"] == "CF-1.10" and data.attrs["title"] and data.attrs["retort_version"], name
                 assert "=" in data.attrs["options"], f"{name} does not say its options"
+                if name.endswith("-history.nc"):
+                    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: retort run -run_dir all .*", data.history), data.history
+                    assert data.test_set == TEST and data.train_set == TRAIN, f"{name} does not say its data"
+                else:
+                    assert "history" not in data.attrs, f"{name} tells the time, and would have other bits each time"
                 for variable in data.variables.values():
                     assert variable.attrs["units"] and variable.attrs["long_name"], f"{name}: {variable}"
     assert seen == 6, f"{seen} NetCDF files in a run"

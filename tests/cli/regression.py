@@ -45,7 +45,12 @@ def test_two_targets():
         for role in "teacher", "student":
             wanted = rmse(f"two/{role}.onnx", x, y)
             assert abs(float(result[f"{role}_rmse"]) - wanted) < 1e-5, f"{role}_rmse {float(result[f'{role}_rmse'])}, not {wanted}"
+            error = np.sqrt(((forward(f"two/{role}.onnx", x) - y) ** 2).mean(1))
+            assert np.abs(result[f"{role}_error"].values - error).max() < 1e-5, f"{role}_error"
             assert wanted < 0.6 * y.std(0).mean(), f"the {role} learned nothing: {wanted}"
+        gap = np.sqrt(((forward("two/teacher.onnx", x) - forward("two/student.onnx", x)) ** 2).mean(1))
+        assert np.abs(result.sample_difference.values - gap).max() < 1e-5, "sample_difference"
+        assert abs(float(result.difference) - np.sqrt((gap**2).mean())) < 1e-5, "difference"
         assert int(result.samples) == 300
         assert all(v.attrs["units"] and v.attrs["long_name"] for v in result.variables.values())
     assert onnx.load("two/student.onnx").graph.output[0].name == "output"

@@ -16,7 +16,7 @@ fi
 cmake --install "$build" --prefix "$folder/first" >install.log
 mv "$folder/first" "$folder/prefix"
 prefix=$folder/prefix
-for file in bin/retort include/retort/retort.h share/retort/jobs/get-mnist.sh; do
+for file in bin/retort include/retort/retort.h share/retort/jobs/get-mnist.sh share/retort/analysis/report.py; do
   [ -e "$prefix/$file" ] || { echo "not installed: $file"; exit 1; }
 done
 "$RETORT_PYTHON" "$here/model.py" model.onnx expected.txt "${numbers[@]}"

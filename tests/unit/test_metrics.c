@@ -15,7 +15,7 @@ static void add(RtMetrics *metrics, int i)
 {
   const float *z[RT_MODELS] = {logits[0][i], logits[1][i]};
 
-  rt_metrics_add(metrics, z, label[i], NULL);
+  rt_metrics_add(metrics, z, label[i], NULL, NULL);
 }
 
 static int largest(const double *p)
@@ -127,14 +127,14 @@ static void test_kinds(void)
   RT_TEST_CHECK(isnan(rt_metrics_ece(&metrics, RT_STUDENT)), "ECE of nothing");
   z[RT_TEACHER] = NULL;
   z[RT_STUDENT] = logits[0][0];
-  rt_metrics_add(&metrics, z, label[0], NULL);
-  rt_metrics_add(&metrics, z, -1, NULL);
+  rt_metrics_add(&metrics, z, label[0], NULL, NULL);
+  rt_metrics_add(&metrics, z, -1, NULL, NULL);
   RT_TEST_CHECK(metrics.count == 2 && metrics.agree == 0 && metrics.bin_count[RT_TEACHER][BINS - 1] == 0, "no teacher");
   RT_MUST(rt_metrics_destroy(&metrics));
   RT_MUST(rt_metrics_create(0, TARGETS, TARGETS, BINS, both, &metrics));
   z[RT_TEACHER] = first;
   z[RT_STUDENT] = second;
-  rt_metrics_add(&metrics, z, -1, target);
+  rt_metrics_add(&metrics, z, -1, target, NULL);
   RT_TEST_CHECK(fabs(rt_exact_value(&metrics.loss[RT_TEACHER]) - 4.0 / 3) < 1e-11, "teacher's squared error");
   RT_TEST_CHECK(fabs(rt_exact_value(&metrics.loss[RT_STUDENT]) - 14.0 / 3) < 1e-11, "student's squared error");
   RT_MUST(rt_metrics_destroy(&metrics));
@@ -148,12 +148,12 @@ static void test_extremes(void)
   RtMetrics metrics;
 
   RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &metrics));
-  rt_metrics_add(&metrics, z, 0, NULL);
+  rt_metrics_add(&metrics, z, 0, NULL, NULL);
   RT_TEST_CHECK(rt_exact_value(&metrics.kl) == 2e4 && rt_exact_value(&metrics.loss[RT_STUDENT]) == 2e4,
                 "KL %g, loss %g", rt_exact_value(&metrics.kl), rt_exact_value(&metrics.loss[RT_STUDENT]));
   RT_TEST_CHECK(metrics.bin_count[RT_TEACHER][BINS - 1] == 1, "a probability of 1 belongs into the last bin");
   z[0] = z[1] = flat;
-  rt_metrics_add(&metrics, z, 0, NULL);
+  rt_metrics_add(&metrics, z, 0, NULL, NULL);
   RT_TEST_CHECK(metrics.agree == 1 && metrics.correct[RT_TEACHER] == 2, "of equal logits the first counts");
   RT_MUST(rt_metrics_destroy(&metrics));
 }
@@ -168,7 +168,7 @@ static void test_not_finite(void)
     RtMetrics metrics;
 
     RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &metrics));
-    rt_metrics_add(&metrics, z, 1, NULL);
+    rt_metrics_add(&metrics, z, 1, NULL, NULL);
     RT_TEST_CHECK(isnan(rt_exact_value(&metrics.kl)), "KL of case %d is %g", i, rt_exact_value(&metrics.kl));
     RT_TEST_CHECK(isnan(rt_exact_value(&metrics.loss[RT_STUDENT])), "loss of case %d", i);
     RT_MUST(rt_metrics_destroy(&metrics));
