@@ -197,8 +197,8 @@ static PetscErrorCode list_checkpoints(const char *path, bool *any)
 /* A run directory: the files that are there. */
 static PetscErrorCode print_run(const char *path)
 {
-  static const char *const files[] = {"teacher.onnx",      "teacher-history.nc", "labels",
-                                      "student.onnx",      "student-history.nc", "eval.nc",
+  static const char *const files[] = {"teacher.onnx",     "teacher-history.nc", "labels",
+                                      "student.onnx",     "student-history.nc", "eval.nc",
                                       "report/index.html"};
   char name[PETSC_MAX_PATH_LEN];
   bool any = false;

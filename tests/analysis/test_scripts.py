@@ -131,7 +131,7 @@ def test_columns():
     is drawn."""
     shutil.copytree("a", "more")
     with netCDF4.Dataset("more/student-history.nc", "r+") as data:
-        for name, units, values in (("exposed_communication_seconds", "s", [1.0, 2, 3]), ("skipped_steps", "1", [0.0, 4, 0]), ("empty", "1", [np.nan] * 3)):
+        for name, units, values in (("exposed_communication_seconds", "s", [1.0, 2, 3]), ("gradient_norm", "1", [0.0, 4, 0]), ("empty", "1", [np.nan] * 3)):
             data.createVariable(name, "f8", ("epoch",))[:] = values
             data[name].units, data[name].long_name = units, "a column of tomorrow"
         data["communication_seconds"][:] = 50
@@ -140,7 +140,7 @@ def test_columns():
     assert [n for n, _ in parts] == ["compute_seconds", "input_seconds", "exposed_communication_seconds"], parts
     assert [n for n, _ in beside] == ["communication_seconds"], beside
     names = [picture.name for picture in training.curves(Run("more"))]
-    assert names == ["accuracy", "teacher-loss", "student-loss", "learning-rate", "skipped-steps"], names
+    assert names == ["accuracy", "teacher-loss", "student-loss", "learning-rate", "gradient-norm"], names
     with netCDF4.Dataset("more/teacher-history.nc", "r+") as data:
         for name in "seconds", "holdout_accuracy", "learning_rate":
             data.renameVariable(name, "former_" + name)
