@@ -92,6 +92,8 @@ def lead(found):
     if "times_smaller" in found:
         times = found["times_smaller"]
         size = f"{times:.3g} times fewer parameters than" if times >= 1 else f"{1 / times:.3g} times the parameters of"
+        if round(times, 2) == 1:
+            size = "as many parameters as"
         kept = f" and keeps {percent(found['accuracy_kept'])} of its accuracy" if "accuracy_kept" in found else ""
         said.append(f"The student has {size} its teacher{kept}.")
     if "agreement" in found:

@@ -253,6 +253,7 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   double fixed = rt_options_real(e->job->options, "eval", "bias");
   PetscErrorCode error;
   bool *named, any = false;
+  MPI_Comm meeting;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(e->width, &named));
@@ -261,7 +262,9 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   if (!error && any) error = start_bias(e, named, fixed);
   if (!error) {
     e->outcomes = &result->outcomes;
-    error = rt_message_agree(e->job->comm, run_dataset(e, dataset, 0, NULL));
+    PetscCallMPI(MPI_Comm_dup(e->job->comm, &meeting));
+    error = rt_message_meet(meeting, run_dataset(e, dataset, 0, NULL));
+    PetscCallMPI(MPI_Comm_free(&meeting));
   }
   if (!error) error = agree_stop(e);
   if (e->bias) PetscCall(finish_bias(e, &result->bias));

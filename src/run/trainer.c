@@ -322,7 +322,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
     break;
   }
   PetscCall(rt_checkpoint_wait(t));
-  result->epochs = t->step / t->steps;
+  result->epochs = t->records;
   result->best_epoch = t->best_epoch ? t->best_epoch : p->epochs;
   result->accuracy = t->best_epoch ? t->best_accuracy
                      : t->predictor && t->records

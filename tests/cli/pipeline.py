@@ -97,6 +97,13 @@ def test_eval():
         close(again, "teacher_accuracy", (prediction["teacher"] == labels).mean(), 0)
 
 
+def test_alone():
+    """A rank that fails alone while samples are gathered takes the others with it, and eval.nc stays as it was."""
+    before = sha("all/eval.nc")
+    run("eval", small("all", **GOOD), ranks=2, code=1, says="failed at send 1, as asked", RETORT_FAULT="fail:send:1:1")
+    assert sha("all/eval.nc") == before, "eval.nc was written although a rank failed"
+
+
 def test_bias():
     """A class that the student never saw: what is added to its logit, and what that gives."""
     shutil.copytree("all", "bias", ignore=shutil.ignore_patterns("student*", "eval.nc"))
@@ -250,4 +257,4 @@ def test_select_and_limits():
     assert read("omit/eval.nc", "teacher_confusion")[:, [3, 5]].sum() < 30, "classes that were left out are predicted"
 
 
-main(test_eval, test_bias, test_history, test_described, test_stages, test_select_and_limits)
+main(test_eval, test_alone, test_bias, test_history, test_described, test_stages, test_select_and_limits)
