@@ -251,7 +251,7 @@ static PetscErrorCode check(MPI_Comm comm, const char *dir, const RtLabelstoreIn
 
   PetscFunctionBegin;
   memset(share->state, RT_LABELSTORE_UNKNOWN, (size_t)share->part);
-  RtAgree(comm, look_share(dir, info, stop, share));
+  PetscCall(rt_message_meet(comm, look_share(dir, info, stop, share)));
   PetscCall(PetscMalloc1((size_t)share->part * (size_t)share->size, &all));
   PetscCallMPI(MPI_Allgather(share->state, share->part, MPI_UNSIGNED_CHAR, all, share->part, MPI_UNSIGNED_CHAR, comm));
   for (int64_t i = 0; i < shards; i++)

@@ -90,32 +90,33 @@ PetscErrorCode rt_seal_add(const char *path, const char *name)
   PetscFunctionReturn(0);
 }
 
-/* Does a line like ours stand at the end, of which a part is cut off? */
-static bool cut_off(const char *line)
+/* Where in the last bytes of a file the line begins; -1: nowhere. A line that is cut off may be no more than the
+   beginning of its first word. */
+static int find_line(const char *end, int count)
 {
-  if (memmem(line, LINE, word, WORD)) return true;
-  for (size_t part = WORD - 1; part >= 4; part--)
-    if (!memcmp(line + LINE - part, word, part)) return true;
-  return false;
+  for (int at = count - 4; at >= 0; at--)
+    if (!memcmp(end + at, word, (size_t)PetscMin(WORD, count - at))) return at;
+  return -1;
 }
 
 static PetscErrorCode check(int file, int64_t bytes, bool (*stop)(void), char *buffer, RtSeal *seal)
 {
-  char line[LINE], wanted[LINE + 1];
+  char end[2 * LINE], wanted[LINE + 1];
+  int count = (int)PetscMin(bytes, (int64_t)sizeof(end)), at;
   uint32_t crc;
 
   PetscFunctionBegin;
-  *seal = RT_SEAL_NONE;
-  if (bytes < LINE) PetscFunctionReturn(0);
-  if (pread(file, line, LINE, bytes - LINE) != LINE || (memcmp(line, word, WORD) && cut_off(line)))
-    *seal = RT_SEAL_BROKEN;
-  if (*seal == RT_SEAL_BROKEN || memcmp(line, word, WORD)) PetscFunctionReturn(0);
+  *seal = RT_SEAL_BROKEN;
+  if (pread(file, end, (size_t)count, bytes - count) != count) PetscFunctionReturn(0);
+  at = find_line(end, count);
+  if (at < 0) *seal = RT_SEAL_NONE;
+  if (at < 0 || at != count - LINE) PetscFunctionReturn(0);
   if (!sum(file, bytes - LINE, stop, buffer, &crc)) {
-    *seal = stop && stop() ? RT_SEAL_UNKNOWN : RT_SEAL_BROKEN;
+    if (stop && stop()) *seal = RT_SEAL_UNKNOWN;
     PetscFunctionReturn(0);
   }
   make_line(wanted, crc, bytes - LINE);
-  *seal = memcmp(line, wanted, LINE) ? RT_SEAL_BROKEN : RT_SEAL_WHOLE;
+  if (!memcmp(end + at, wanted, LINE)) *seal = RT_SEAL_WHOLE;
   PetscFunctionReturn(0);
 }
 

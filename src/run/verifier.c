@@ -89,7 +89,7 @@ static PetscErrorCode verify(Verifier *v, bool *stopped)
   PetscFunctionBegin;
   PetscCall(check(t, stopped));
   if (*stopped) PetscFunctionReturn(0);
-  RtAgree(t->job->comm, compare(v));
+  PetscCall(rt_message_meet(t->job->comm, compare(v)));
   asked = rt_stop_asked();
   PetscCall(rt_agree_max(t->job->comm, 1, &asked));
   PetscCall(rt_agree_largest(t->job->comm, 1, &v->largest));

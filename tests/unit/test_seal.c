@@ -41,7 +41,7 @@ static void change(const char *path, long at)
 static void test_damage(void)
 {
   static const long places[] = {0, 1, 1 << 20, BYTES / 2, BYTES - 1, BYTES + 20, BYTES + LINE - 2, BYTES + LINE - 1};
-  static const long lengths[] = {BYTES + LINE - 1, BYTES + LINE - 25, BYTES + 10, BYTES + 4};
+  static const long lengths[] = {BYTES + LINE + 1, BYTES + LINE - 1, BYTES + LINE - 25, BYTES + 10, BYTES + 4};
   RtSeal seal;
 
   RT_MUST(rt_file_write("a", data, BYTES));
@@ -58,7 +58,7 @@ static void test_damage(void)
   RT_TEST_CHECK(check("a") == RT_SEAL_WHOLE, "%d after all was put right", (int)check("a"));
   for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
     RT_TEST_CHECK(!truncate("a", lengths[i]), "truncate");
-    RT_TEST_CHECK(check("a") == RT_SEAL_BROKEN, "cut off after %ld bytes: %d", lengths[i], (int)check("a"));
+    RT_TEST_CHECK(check("a") == RT_SEAL_BROKEN, "%ld bytes long: %d", lengths[i], (int)check("a"));
   }
   RT_TEST_CHECK(!truncate("a", BYTES), "truncate");
   RT_TEST_CHECK(check("a") == RT_SEAL_NONE, "%d without its seal", (int)check("a"));
