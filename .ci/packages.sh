@@ -4,7 +4,7 @@
 
 packages_build=(
   gcc libc6-dev make cmake pkg-config
-  libopenmpi-dev openmpi-bin petsc-dev libscalapack-openmpi-dev libnetcdf-mpi-dev libdnnl-dev
+  libopenmpi-dev openmpi-bin petsc-dev libscalapack-openmpi-dev libopenblas-dev libnetcdf-mpi-dev libdnnl-dev
   libprotobuf-c-dev protobuf-c-compiler libonnx-dev
   zlib1g-dev libzip-dev libcsv-dev libssl-dev
 )

@@ -43,6 +43,7 @@ static const Verb verbs[] = {
     {"verify", "label some samples again and compare with the store", RT_VERB_VERIFY, NULL, rt_cli_verify},
     {"distill", "train the student", RT_VERB_DISTILL, NULL, rt_cli_distill},
     {"eval", "teacher and student side by side, into eval.nc", RT_VERB_EVAL, NULL, rt_cli_eval},
+    {"compress", "write the teacher with its layers cut to low rank", RT_VERB_COMPRESS, NULL, rt_cli_compress},
     {"run", "all of it, skipping what is done", RT_VERB_RUN, NULL, rt_cli_run},
     {"info", "say what a file is, who made it, whether it is complete", 0, "  info FILE …", info},
 };

@@ -10,6 +10,7 @@ PetscErrorCode rt_cli_label(MPI_Comm comm, int argc, char **argv, bool *stopped)
 PetscErrorCode rt_cli_verify(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_distill(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_eval(MPI_Comm comm, int argc, char **argv, bool *stopped);
+PetscErrorCode rt_cli_compress(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_run(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_info(MPI_Comm comm, int argc, char **argv);
 

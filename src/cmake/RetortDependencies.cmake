@@ -102,6 +102,7 @@ macro(retort_find_dependencies)
               CHECK netcdf_meta.h "NC_HAS_PARALLEL4[ ]+1" "is netCDF without parallel access")
   retort_find(scalapack PACKAGE libscalapack-openmpi-dev PKG_CONFIG scalapack-openmpi scalapack
               LIBRARY scalapack-openmpi scalapack)
+  retort_find(blas PACKAGE libopenblas-dev LIBRARY blas openblas)
   retort_find(dnnl PACKAGE libdnnl-dev PKG_CONFIG dnnl HEADER dnnl.h LIBRARY dnnl
               CHECK oneapi/dnnl/dnnl_version.h "DNNL_VERSION_MAJOR[ ]+2" "is not version 2 of oneDNN")
   retort_find(protobufc PACKAGE libprotobuf-c-dev PKG_CONFIG libprotobuf-c HEADER protobuf-c/protobuf-c.h

@@ -1,7 +1,7 @@
 #include "core/memory.h"
 #include "core/message.h"
 #include "distill/recipe.h"
-#include "run/model.h"
+#include "run/init.h"
 #include "run/stages.h"
 #include "run/store.h"
 
@@ -52,7 +52,7 @@ static PetscErrorCode load_labels(const RtJob *job, const RtModelData *data, int
 }
 
 static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainerParams *params, const float *teacher,
-                            int width, bool *stopped)
+                            const RtInitTeacher *start, bool *stopped)
 {
   RtTrainerInput input = {.samples = &data->samples,
                           .augment = &data->augment,
@@ -64,7 +64,8 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainer
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_make(job, "student", data, width, &graph));
+  PetscCall(rt_init_make(job, data, start, &graph, stopped));
+  if (*stopped) PetscFunctionReturn(0);
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
@@ -88,6 +89,7 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   bool done = false;
 
   PetscFunctionBegin;
+  PetscCall(rt_init_check(job));
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
   error = params.loss_params.alpha > 0 ? read_teacher(job, data, &width, hash) : 0;
@@ -98,7 +100,7 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
   if (!error && done) error = rt_trainer_clean(job->comm, &params);
   if (!error && !done && width) error = load_labels(job, data, width, hash, &teacher, stopped);
-  if (!error && !done && !*stopped) error = train(job, data, &params, teacher, width, stopped);
+  if (!error && !done && !*stopped) error = train(job, data, &params, teacher, &(RtInitTeacher){hash, width}, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_memory_destroy(&teacher));
   PetscCall(error);

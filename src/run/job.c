@@ -5,6 +5,7 @@
 #include "core/message.h"
 #include "distill/loss.h"
 #include "optim/optimizer.h"
+#include "run/init.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,12 +41,13 @@ static const char *fits(void)
 #define LABELS RT_CONTENT_LABELS
 #define STUDENT RT_CONTENT_STUDENT
 #define EVAL RT_CONTENT_EVAL
+#define COMPRESSED RT_CONTENT_COMPRESSED
 #define TRAIN (RT_VERB_TRAIN | RT_VERB_RUN)
 #define LABEL (RT_VERB_LABEL | RT_VERB_RUN)
 #define DISTILL (RT_VERB_DISTILL | RT_VERB_RUN)
 #define EVALUATE (RT_VERB_EVAL | RT_VERB_RUN)
 #define TRAINING (RT_VERB_TRAIN | RT_VERB_DISTILL | RT_VERB_RUN)
-#define ALL (TRAINING | RT_VERB_LABEL | RT_VERB_VERIFY | RT_VERB_EVAL)
+#define ALL (TRAINING | RT_VERB_LABEL | RT_VERB_VERIFY | RT_VERB_EVAL | RT_VERB_COMPRESS)
 
 #define MODEL(section, verbs, content, hidden, what)                                                                   \
   {section "_model", RT_OPTION_TEXT, "", 0, 0, NULL, verbs, 0, "ONNX file of your own " what "; empty: made by arch"}, \
@@ -202,7 +204,24 @@ static const RtOption table[] = {
     {"label_claim_seconds", RT_OPTION_REAL, "60", 1, 1e6, NULL, LABEL | DISTILL, 0,
      "seconds without a sign of life after which another job's shards in hand are taken over"},
     {"verify_samples", RT_OPTION_INT, "256", 1, MOST, NULL, RT_VERB_VERIFY, 0, "samples to label again and compare"},
+    {"o", RT_OPTION_TEXT, "", 0, 0, NULL, RT_VERB_COMPRESS, 0, "file to write"},
+    {"compress_parameters", RT_OPTION_INT, "0", 0, MOST, NULL, RT_VERB_COMPRESS, COMPRESSED,
+     "cut the teacher's layers to low rank, to so many parameters at most in all"},
+    {"compress_energy", RT_OPTION_REAL, "0", 0, 1, NULL, RT_VERB_COMPRESS, COMPRESSED,
+     "or so that each layer's output keeps this part of its variance"},
+    {"compress_weighted", RT_OPTION_BOOL, "true", 0, 0, NULL, RT_VERB_COMPRESS, COMPRESSED,
+     "weigh errors by what enters the layers on the training set; false: plain singular values"},
+    {"compress_ranks", RT_OPTION_INTS, "", 1, MOST, NULL, RT_VERB_COMPRESS, COMPRESSED,
+     "or to these ranks of the first layers; the others stay whole"},
     MODEL("student", DISTILL | RT_VERB_EVAL, STUDENT, "100", "student: its graph and initial weights"),
+    {"student_init", RT_OPTION_CHOICE, "random", 0, 0, rt_init_names, DISTILL, STUDENT,
+     "where it begins: random; pca first layer from the data; ridge last layer from the teacher; svd the teacher cut"},
+    {"student_init_lambda", RT_OPTION_REAL, "1e-3", 0, 1e6, NULL, DISTILL, STUDENT,
+     "ridge: penalty, in mean variances of what enters the layer"},
+    {"student_init_parameters", RT_OPTION_INT, "0", 0, MOST, NULL, DISTILL, STUDENT,
+     "svd: cut to so many parameters at most; 0: by energy"},
+    {"student_init_energy", RT_OPTION_REAL, "0", 0, 1, NULL, DISTILL, STUDENT,
+     "svd: part of each layer's output variance to keep, 0: ranks are -student_hidden; pca: of the input's, 0: 0.75"},
     {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_names, DISTILL, STUDENT,
      "objective: kl soft targets, logits logit regression, mse regression"},
     {"distill_temperature", RT_OPTION_REAL, "4", 0.01, 1e6, NULL, DISTILL, STUDENT, "temperature of the soft targets"},

@@ -11,11 +11,18 @@ enum {
   RT_VERB_VERIFY = 1 << 2,
   RT_VERB_DISTILL = 1 << 3,
   RT_VERB_EVAL = 1 << 4,
-  RT_VERB_RUN = 1 << 5
+  RT_VERB_RUN = 1 << 5,
+  RT_VERB_COMPRESS = 1 << 6
 };
 
 /* Bits of RtOption.content. */
-enum { RT_CONTENT_TEACHER = 1 << 0, RT_CONTENT_LABELS = 1 << 1, RT_CONTENT_STUDENT = 1 << 2, RT_CONTENT_EVAL = 1 << 3 };
+enum {
+  RT_CONTENT_TEACHER = 1 << 0,
+  RT_CONTENT_LABELS = 1 << 1,
+  RT_CONTENT_STUDENT = 1 << 2,
+  RT_CONTENT_EVAL = 1 << 3,
+  RT_CONTENT_COMPRESSED = 1 << 4
+};
 
 typedef struct {
   MPI_Comm comm;

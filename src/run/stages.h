@@ -19,6 +19,8 @@ PetscErrorCode rt_labeller_mend(const RtJob *job, const char *dir, const RtLabel
 PetscErrorCode rt_verifier_run(const RtJob *job, bool *stopped);
 /* student.onnx and its history. */
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
+/* -o: the teacher with its layers cut to low rank. What a stop leaves undone begins anew. */
+PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped);
 /* eval.nc: teacher and student on the test set. What a stop leaves undone begins anew. */
 PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped);
 /* All of it, and a table at the end. */

@@ -7,7 +7,7 @@ import subprocess
 
 from support.cli import RANKS, RETORT, TRAIN, main, options, run, small
 
-VERBS = "import train label verify distill eval run info".split()
+VERBS = "import train label verify distill eval compress run info".split()
 JOB_VERBS = [verb for verb in VERBS if verb not in ("import", "info")]
 
 

@@ -22,6 +22,7 @@ void c(void) { MPI_Allreduce(0, 0, 0, 0, 0, 0); } /* ! */
 void d(void) { printf("x"); }                     /* ! */
 void e(void) { snprintf(0, 0, "x"); PetscSNPrintf(0, 0, "x"); }
 void f(void) { PetscPrintf(0, "x"); } /* ! */
+void h(void) { Cblacs_gridexit(0); pdpotrf_(0); } /* ! */
 /* FIX""" """ME: later ! */
 static const char *g = "/ho""" """me/me"; /* ! */
 """,
@@ -48,6 +49,7 @@ GOOD = {
     "build-x/y.c": "MPI_COMM_WORLD\n",
     "src/cli/main.c": "MPI_Comm world(void)\n{\n  return MPI_COMM_WORLD;\n}\n",
     "src/core/message.c": "void say(void)\n{\n  MPI_Allreduce(0, 0, 0, 0, 0, 0);\n  printf(\"x\");\n}\n",
+    "src/linalg/x.c": "void solve(void)\n{\n  pdpotrf_();\n  dgemm_();\n}\n",
     "tests/unit/test_x.c": '#include <dnnl.h>\n#include <stdio.h>\n',
     "tests/cli/x.sh": "cd /tmp/x\n",
 }

@@ -23,6 +23,8 @@ CODE = [
      ["src/comm/*", "src/core/message.c"], "sums over ranks go through src/comm"),
     (r"\b(v?f?printf|v?dprintf|f?puts|f?putc|putchar|perror|Petsc(V?F|SynchronizedF?|Error|Help)?Printf)\s*\(",
      ["src/core/message.c"], "output goes through core/message.h"),
+    (r"\b(C\w*blacs_\w+|p?d(gemm|potr|syev|gesv|gemr)\w*_)\s*\(", ["src/linalg/*"],
+     "BLACS, ScaLAPACK and BLAS have their room in src/linalg"),
 ]
 
 # Included headers: pattern, files that may include them, rule.
