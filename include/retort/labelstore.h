@@ -60,6 +60,19 @@ PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info
    Errors: missing, damaged, made from something else. */
 PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits);
 
+/* A store that is read in parts, one view at a time. Not collective. open: shards that stay open, at least 1, the last
+   that were read: to open one takes a millisecond, to keep it open takes RT_LABELSTORE_OPEN bytes of memory. */
+typedef struct RtLabelstoreReader RtLabelstoreReader;
+enum { RT_LABELSTORE_OPEN = 3 << 19 };
+PetscErrorCode rt_labelstore_reader_create(const char *dir, const RtLabelstoreInfo *info, int open,
+                                           RtLabelstoreReader **reader);
+/* Accepts NULL. */
+PetscErrorCode rt_labelstore_reader_destroy(RtLabelstoreReader **reader);
+/* Logits of one view of samples [first, first + count) of the dataset, from as many shards as they are in.
+   logits: [count, classes]. Errors: as rt_labelstore_read. */
+PetscErrorCode rt_labelstore_reader_read(RtLabelstoreReader *reader, int view, int64_t first, int64_t count,
+                                         float *logits);
+
 /* Read what a store in folder dir says of itself, from its first shard that can be read. Not collective. found: false
    where there is none. */
 PetscErrorCode rt_labelstore_describe(const char *dir, RtLabelstoreInfo *info, bool *found);

@@ -1,6 +1,7 @@
 #include "core/options.h"
 
 #include "core/message.h"
+#include "core/size.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -192,6 +193,21 @@ static PetscErrorCode parse_number(const RtOption *option, const char *text, dou
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode parse_size(const RtOption *option, const char *text, double *bytes)
+{
+  char least[RT_SIZE_TEXT];
+  int64_t size;
+
+  PetscFunctionBegin;
+  if (!rt_size_parse(text, &size))
+    RtUsage("-%s: '%s' is not a size: give bytes, or a number with K, M, G or T", option->name, text);
+  *bytes = (double)size;
+  if (*bytes < option->least || *bytes > option->most)
+    RtUsage("-%s: %s is out of bounds; it must be at least %s", option->name, text,
+            rt_size_text((int64_t)option->least, least));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode parse_list(const RtOption *option, const char *text, Value *value)
 {
   char copy[TEXT], *word, *next;
@@ -275,6 +291,9 @@ static PetscErrorCode parse(const RtOption *option, Value *value)
   case RT_OPTION_INTS:
   case RT_OPTION_REALS:
     PetscCall(parse_list(option, text, value));
+    break;
+  case RT_OPTION_SIZE:
+    PetscCall(parse_size(option, text, &value->number[0]));
     break;
   case RT_OPTION_BOOL:
     PetscCall(parse_bool(option, text, &value->number[0]));
@@ -431,7 +450,14 @@ bool rt_options_differ(const char *before, const char *now, char name[64], char 
 
 void rt_options_help(const RtOption *table, int count, unsigned verb)
 {
-  static const char *const kind[] = {"whole number", "number", "true or false", "text", "", "whole numbers", "numbers"};
+  static const char *const kind[] = {"whole number",
+                                     "number",
+                                     "true or false",
+                                     "text",
+                                     "",
+                                     "whole numbers",
+                                     "numbers",
+                                     "size: bytes, or with K, M, G or T"};
 
   for (int i = 0; i < count; i++) {
     const RtOption *o = &table[i];

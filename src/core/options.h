@@ -13,7 +13,8 @@ typedef enum {
   RT_OPTION_TEXT,
   RT_OPTION_CHOICE, /* one of `choices` */
   RT_OPTION_INTS,   /* whole numbers, joined by commas */
-  RT_OPTION_REALS
+  RT_OPTION_REALS,
+  RT_OPTION_SIZE /* bytes, as core/size.h reads them; rt_options_int gives them */
 } RtOptionType;
 
 typedef struct {

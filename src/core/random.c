@@ -129,23 +129,53 @@ static inline uint64_t mix(uint64_t x)
   return x ^ (x >> 31);
 }
 
-uint64_t rt_random_permute(const RtPermutation *permutation, uint64_t i)
+/* The two halves of the numbers that the network permutes. They may differ by a bit: so these are fewer than 2 n, and
+   the walk is short. */
+typedef struct {
+  int right_bits;
+  uint64_t left_mask, right_mask, key;
+} Network;
+
+static inline Network network(const RtPermutation *permutation)
 {
-  /* The halves may differ by a bit: the network permutes fewer than 2 n numbers, so the walk is short. */
   const int right_bits = permutation->half_bits;
   const int left_bits = right_bits - (permutation->n <= (uint64_t)1 << (2 * right_bits - 1));
-  const uint64_t right_mask = ((uint64_t)1 << right_bits) - 1, left_mask = ((uint64_t)1 << left_bits) - 1;
-  const uint64_t key = (uint64_t)permutation->key[1] << 32 | permutation->key[0];
+
+  return (Network){right_bits, ((uint64_t)1 << left_bits) - 1, ((uint64_t)1 << right_bits) - 1,
+                   (uint64_t)permutation->key[1] << 32 | permutation->key[0]};
+}
+
+uint64_t rt_random_permute(const RtPermutation *permutation, uint64_t i)
+{
+  const Network net = network(permutation);
 
   do {
-    uint64_t left = i >> right_bits, right = i & right_mask, round_key = key;
+    uint64_t left = i >> net.right_bits, right = i & net.right_mask, round_key = net.key;
 
     for (int round = 0; round < FEISTEL_ROUNDS; round += 2) {
-      left ^= mix(round_key + right) & left_mask;
-      right ^= mix(round_key + step + left) & right_mask;
+      left ^= mix(round_key + right) & net.left_mask;
+      right ^= mix(round_key + step + left) & net.right_mask;
       round_key += 2 * step;
     }
-    i = left << right_bits | right;
+    i = left << net.right_bits | right;
   } while (i >= permutation->n);
   return i;
+}
+
+uint64_t rt_random_unpermute(const RtPermutation *permutation, uint64_t image)
+{
+  const Network net = network(permutation);
+
+  do {
+    uint64_t left = image >> net.right_bits, right = image & net.right_mask;
+    uint64_t round_key = net.key + FEISTEL_ROUNDS * step;
+
+    for (int round = 0; round < FEISTEL_ROUNDS; round += 2) {
+      round_key -= 2 * step;
+      right ^= mix(round_key + step + left) & net.right_mask;
+      left ^= mix(round_key + right) & net.left_mask;
+    }
+    image = left << net.right_bits | right;
+  } while (image >= permutation->n);
+  return image;
 }

@@ -10,7 +10,8 @@ typedef enum {
   RT_RANDOM_SHUFFLE,  /* order of samples in an epoch */
   RT_RANDOM_HOLDOUT,  /* which samples are held out */
   RT_RANDOM_AUGMENT,  /* views of a sample */
-  RT_RANDOM_DROPOUT
+  RT_RANDOM_DROPOUT,
+  RT_RANDOM_WINDOW /* order of samples in a window */
 } RtRandomPurpose;
 
 /* The four words of one counter. */
@@ -38,5 +39,7 @@ typedef struct {
 void rt_random_permutation(RtPermutation *permutation, uint64_t seed, RtRandomPurpose purpose, uint64_t epoch,
                            uint64_t n);
 uint64_t rt_random_permute(const RtPermutation *permutation, uint64_t i);
+/* The i whose image this is. */
+uint64_t rt_random_unpermute(const RtPermutation *permutation, uint64_t image);
 
 #endif

@@ -2,13 +2,17 @@
 #define _GNU_SOURCE
 #include "data/dataset_header.h"
 
+#include "core/size.h"
 #include "data/content.h"
 #include "data/netcdf.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { RATIO = 4096 }; /* no compression makes a file smaller than this */
+enum {
+  RATIO = 4096,    /* no compression makes a file smaller than this */
+  CACHE = 16 << 20 /* bytes of chunks that are kept unpacked, where one chunk is not larger */
+};
 
 /* The values that mean "missing": _FillValue, missing_value, and for floats what NetCDF puts where nothing was
    written. */
@@ -24,6 +28,30 @@ static PetscErrorCode find_fills(const RtDataset *dataset, RtVariable *variable)
     PetscCall(rt_netcdf_get_double(dataset->path, dataset->nc, variable->id, name[i], &value, &found));
     if (found) variable->fill[variable->fills++] = (float)value;
   }
+  PetscFunctionReturn(0);
+}
+
+/* Samples are read in ascending pieces: so of the chunks only those need to stay unpacked that a piece may have cut,
+   all that hold parts of the same samples. */
+static PetscErrorCode limit_cache(const RtDataset *dataset, const RtVariable *variable)
+{
+  const char *path = dataset->path;
+  size_t chunk[NC_MAX_VAR_DIMS], size, length;
+  int64_t one, row;
+  int storage;
+
+  PetscFunctionBegin;
+  RtNetcdfRead(path, nc_inq_var_chunking(dataset->nc, variable->id, &storage, chunk));
+  if (storage != NC_CHUNKED) PetscFunctionReturn(0);
+  RtNetcdfRead(path, nc_inq_type(dataset->nc, variable->type, NULL, &size));
+  one = row = rt_size_times((int64_t)size, (int64_t)chunk[0]);
+  for (int i = 1; i < variable->ndim; i++) {
+    RtNetcdfRead(path, nc_inq_dimlen(dataset->nc, variable->dim[i], &length));
+    one = rt_size_times(one, (int64_t)chunk[i]);
+    row = rt_size_times(row, (int64_t)((length + chunk[i] - 1) / chunk[i] * chunk[i]));
+  }
+  RtNetcdfRead(path, nc_set_var_chunk_cache(dataset->nc, variable->id, (size_t)PetscMax(one, PetscMin(row, CACHE)),
+                                            1009, 0.75F));
   PetscFunctionReturn(0);
 }
 
@@ -58,6 +86,7 @@ static PetscErrorCode find_variable(const RtDataset *dataset, const char *name, 
               isfinite((float)variable->scale) && isfinite((float)variable->offset),
           "%s: scale_factor or add_offset of '%s' is zero or not finite", path, name);
   PetscCall(find_fills(dataset, variable));
+  PetscCall(limit_cache(dataset, variable));
   PetscFunctionReturn(0);
 }
 

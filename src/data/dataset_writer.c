@@ -1,5 +1,6 @@
 /* Writing datasets: in order, in pieces, under a temporary name until all is there. */
 #include "core/file.h"
+#include "core/size.h"
 #include "data/content.h"
 #include "data/flags.h"
 #include "data/netcdf.h"
@@ -9,8 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { CHUNK = 1 << 20 }; /* bytes in a chunk of input */
 
 struct RtDatasetWriter {
   RtDatasetInfo info;
@@ -65,10 +64,11 @@ static PetscErrorCode destroy(RtDatasetWriter **writer)
   PetscFunctionReturn(0);
 }
 
-/* Chunks of about CHUNK bytes: several samples, or a part of a large one. */
+/* Chunks of several samples, or a part of a large one. */
 static void choose_chunk(const RtDatasetInfo *info, size_t chunk[])
 {
-  int64_t room = CHUNK / (int64_t)rt_types_size(info->type);
+  int64_t bytes = (int64_t)rt_types_size(info->type);
+  int64_t room = rt_netcdf_chunk(info->samples * info->size * bytes) / bytes; /* the product was checked */
 
   for (int i = info->ndim; i >= 0; i--) {
     int64_t whole = i ? info->dim[i - 1] : info->samples, part = whole < room ? whole : room;
@@ -104,7 +104,7 @@ static PetscErrorCode define_output(RtDatasetWriter *w, const char *name, nc_typ
                                     int64_t numbers, int *var)
 {
   const int dim[2] = {sample, second};
-  int64_t rows = CHUNK / 4 / numbers;
+  int64_t rows = rt_netcdf_chunk(rt_size_times(4 * numbers, w->info.samples)) / 4 / numbers;
   size_t chunk[2] = {1, (size_t)numbers};
   const char *path = w->path;
 

@@ -290,11 +290,12 @@ static int64_t find_bad(int64_t count, const float *value)
   return -1;
 }
 
-PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
-                                       int64_t count, float *logits)
+/* views: of them, from `view` on. */
+static PetscErrorCode read_views(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int views,
+                                 int64_t first, int64_t count, float *logits)
 {
-  size_t start[3] = {(size_t)first}, size[3] = {(size_t)count, (size_t)info->views, (size_t)info->classes};
-  int64_t row = (int64_t)info->views * info->classes, bad;
+  size_t start[3] = {(size_t)first, (size_t)view}, size[3] = {(size_t)count, (size_t)views, (size_t)info->classes};
+  int64_t row = (int64_t)views * info->classes, bad;
 
   PetscFunctionBegin;
   if (info->views == 1) size[1] = (size_t)info->classes;
@@ -304,6 +305,22 @@ PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelst
     snprintf(shard->why, sizeof(shard->why), "the logits of sample %lld are %s",
              (long long)(shard->number * info->shard + first + bad / row),
              logits[bad] == NC_FILL_FLOAT ? "absent" : "not finite");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
+                                       int64_t count, float *logits)
+{
+  PetscFunctionBegin;
+  PetscCall(read_views(shard, info, 0, info->views, first, count, logits));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_read_view(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int64_t first,
+                                       int64_t count, float *logits)
+{
+  PetscFunctionBegin;
+  PetscCall(read_views(shard, info, view, 1, first, count, logits));
   PetscFunctionReturn(0);
 }
 

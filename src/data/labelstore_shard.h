@@ -17,7 +17,7 @@ typedef struct {
 
 enum { RT_LABELSTORE_CHUNK = 1 << 18 /* floats in a chunk of logits: 1 MiB */ };
 
-/* Samples in a chunk of logits, at least one. */
+/* Samples whose logits of all views fill a chunk, at least one. */
 int64_t rt_labelstore_rows(const RtLabelstoreInfo *info);
 
 /* Open a file that is there and read what it says of itself. found: what it was made from; classes is what the file
@@ -32,6 +32,9 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
 /* Read samples [first, first + count) of a shard that belongs. logits: [count, views, classes]; finite, or else the
    shard is damaged. */
 PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
+                                       int64_t count, float *logits);
+/* The same of one view. logits: [count, classes]. */
+PetscErrorCode rt_labelstore_read_view(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int64_t first,
                                        int64_t count, float *logits);
 /* The numbers of all samples must be right. */
 PetscErrorCode rt_labelstore_check_ids(RtLabelstoreShard *shard, const RtLabelstoreInfo *info);

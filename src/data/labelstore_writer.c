@@ -50,8 +50,9 @@ static PetscErrorCode put_ids(const char *path, int nc, const char *name, int di
 static PetscErrorCode put_logits(const char *path, int nc, int sample, const RtLabelstoreInfo *info, int64_t count,
                                  const float *logits)
 {
-  size_t chunk[3] = {(size_t)PetscMin(rt_labelstore_rows(info), count), (size_t)info->views, (size_t)info->classes};
-  size_t shape[3] = {(size_t)count, chunk[1], chunk[2]}, start[3] = {0};
+  int64_t rows = PetscMax(1, RT_LABELSTORE_CHUNK / info->classes);
+  size_t chunk[3] = {(size_t)PetscMin(rows, count), 1, (size_t)info->classes}; /* an epoch reads one view */
+  size_t shape[3] = {(size_t)count, (size_t)info->views, (size_t)info->classes}, start[3] = {0};
   int dim[3] = {sample}, ndim = 1, var;
 
   PetscFunctionBegin;

@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 65536 };
+enum { DESCRIPTORS = 65536, LEAST_CHUNK = 1 << 16, MOST_CHUNK = 1 << 20, CHUNKS = 1 << 10 };
 
 static pthread_mutex_t lock;
 static pthread_once_t lock_made = PTHREAD_ONCE_INIT;
@@ -46,6 +46,11 @@ void rt_netcdf_close(int nc)
   rt_netcdf_lock();
   nc_close(nc);
   rt_netcdf_unlock();
+}
+
+int64_t rt_netcdf_chunk(int64_t bytes)
+{
+  return PetscMax(LEAST_CHUNK, PetscMin(MOST_CHUNK, bytes / CHUNKS));
 }
 
 /* Is there no room left beside path? HDF5 does not always let errno through. */

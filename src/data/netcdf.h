@@ -46,6 +46,10 @@ PetscErrorCode rt_netcdf_open(const char *path, int *nc, int64_t *bytes);
    path: the name that it will have, for messages. */
 PetscErrorCode rt_netcdf_create(const char *temporary, const char *path, const char *title, int *nc);
 
+/* Bytes for a chunk of a variable that is read in pieces, of `bytes` altogether: about a thousandth of it, so that it
+   pays to read any part, from 64 KiB to 1 MiB, so that chunks are neither too many nor too large. */
+int64_t rt_netcdf_chunk(int64_t bytes);
+
 /* Close a file that was opened to read. */
 void rt_netcdf_close(int nc);
 

@@ -13,7 +13,7 @@ static PetscErrorCode write_model(const RtJob *job, const char *path, const char
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_record(job, RT_CONTENT_COMPRESSED, dataset, teacher, "", &record));
+  PetscCall(rt_model_record(job, RT_CONTENT_COMPRESSED, 0, dataset, teacher, "", &record));
   PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
   PetscCall(rt_graph_set_metadata(graph, "retort_role", "teacher of low rank"));
   PetscCall(rt_graph_set_metadata(graph, "retort_record", record));

@@ -14,8 +14,7 @@ static PetscErrorCode decompose_group(const RtCut *cut, RtLowrank *l, int first,
 {
   RtMoments moments = {.job = cut->job,
                        .dataset = cut->dataset,
-                       .count = cut->count,
-                       .sample = cut->sample,
+                       .sampler = cut->sampler,
                        .graph = cut->teacher,
                        .layers = last - first,
                        .layer = layer};

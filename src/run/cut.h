@@ -2,6 +2,7 @@
 #ifndef RT_RUN_CUT_H
 #define RT_RUN_CUT_H
 
+#include "data/sampler.h"
 #include "run/job.h"
 
 #include <retort/dataset.h>
@@ -19,8 +20,7 @@ typedef struct {
 typedef struct {
   const RtJob *job;
   const RtDataset *dataset; /* NULL: cut without data */
-  int64_t count;            /* samples to weigh with; 0: all */
-  const int64_t *sample;    /* [count] ascending */
+  const RtSampler *sampler; /* whose pool to weigh with; NULL: all samples */
   const RtGraph *teacher;
   RtCutDegree degree;
   bool plain; /* leave Dropout nodes out */

@@ -23,53 +23,57 @@ static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, R
   PetscFunctionReturn(0);
 }
 
+/* The teacher's soft labels. */
+typedef struct {
+  int width; /* 0: the loss has no soft term */
+  char hash[RT_HASH_TEXT];
+  RtLabelstoreInfo store;
+  char dir[PETSC_MAX_PATH_LEN];
+  float *logits; /* [samples, views, width] where they are kept in memory */
+} Soft;
+
 /* The hash of the teacher, and how many logits it gives a sample. */
-static PetscErrorCode read_teacher(const RtJob *job, const RtModelData *data, int *width, char hash[RT_HASH_TEXT])
+static PetscErrorCode read_teacher(const RtJob *job, const RtTrainset *data, Soft *soft)
 {
   RtGraph *teacher = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
-  error = rt_recipe_width(teacher, width);
+  PetscCall(rt_model_read(job, "teacher", data->info, &teacher, soft->hash));
+  error = rt_recipe_width(teacher, &soft->width);
   PetscCall(rt_graph_destroy(&teacher));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-/* The teacher's logits, from a store that is made whole before. */
-static PetscErrorCode load_labels(const RtJob *job, const RtModelData *data, int width, const char *hash,
-                                  float **logits, bool *stopped)
+/* The teacher's logits, from a store that is made whole before; into memory where they are kept. */
+static PetscErrorCode load_labels(const RtJob *job, RtTrainset *data, Soft *soft, bool *stopped)
 {
-  RtLabelstoreInfo info;
-  char dir[PETSC_MAX_PATH_LEN];
-
   PetscFunctionBegin;
-  PetscCall(rt_store_describe(job, data->info, hash, width, &data->augment, &info, dir));
-  PetscCall(rt_labeller_mend(job, dir, &info, stopped));
-  if (!*stopped) PetscCall(rt_store_load(job, dir, &info, logits));
+  PetscCall(rt_store_describe(job, data->info, soft->hash, soft->width, &data->augment, &soft->store, soft->dir));
+  PetscCall(rt_labeller_mend(job, soft->dir, &soft->store, stopped));
+  if (!*stopped && !data->source.window) PetscCall(rt_store_load(job, soft->dir, &soft->store, &soft->logits));
+  data->source.teacher = soft->logits;
+  data->source.store = &soft->store;
+  data->source.labels = soft->dir;
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainerParams *params, const float *teacher,
+static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerParams *params,
                             const RtInitTeacher *start, bool *stopped)
 {
-  RtTrainerInput input = {.samples = &data->samples,
-                          .augment = &data->augment,
-                          .sampler = &data->sampler,
-                          .teacher = teacher,
-                          .views = (int)rt_options_int(job->options, "label", "views")};
   RtTrainerResult result;
   RtGraph *graph = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_init_make(job, data, start, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
-  error = rt_trainer_run(job->comm, params, &input, graph, &result);
+  error = rt_trainer_run(job->comm, params, &data->source, graph, &result);
   if (!error && !result.stopped) error = rt_model_write(job, "student", params->record, &result, graph);
   if (!error && !result.stopped) error = rt_trainer_clean(job->comm, params);
   PetscCall(rt_graph_destroy(&graph));
@@ -78,13 +82,13 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const RtTrainer
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped)
+static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
 {
   RtTrainerParams params;
-  char hash[RT_HASH_TEXT] = "", start[RT_HASH_TEXT] = "", *record = NULL;
+  Soft soft = {.width = 0};
+  char start[RT_HASH_TEXT] = "", *record = NULL;
   const char *model = rt_options_text(job->options, "student", "model");
-  float *teacher = NULL;
-  int width = 0;
+  int views = (int)rt_options_int(job->options, "label", "views");
   PetscErrorCode error;
   bool done = false;
 
@@ -92,31 +96,33 @@ static PetscErrorCode distill(const RtJob *job, RtModelData *data, bool *stopped
   PetscCall(rt_init_check(job));
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
-  error = params.loss_params.alpha > 0 ? read_teacher(job, data, &width, hash) : 0;
+  error = params.loss_params.alpha > 0 ? read_teacher(job, data, &soft) : 0;
   if (!error && model[0]) error = rt_model_hash(job, model, start);
-  if (!error) error = rt_model_record(job, RT_CONTENT_STUDENT, data->info->hash, hash, start, &record);
+  if (!error) error = rt_trainset_plan(job, "distill", views, soft.width, data);
+  if (!error)
+    error = rt_model_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
   params.record = record;
   if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
   if (!error && done) error = rt_trainer_clean(job->comm, &params);
-  if (!error && !done && width) error = load_labels(job, data, width, hash, &teacher, stopped);
-  if (!error && !done && !*stopped) error = train(job, data, &params, teacher, &(RtInitTeacher){hash, width}, stopped);
+  if (!error && !done && soft.width) error = load_labels(job, data, &soft, stopped);
+  if (!error && !done && !*stopped) error = train(job, data, &params, &(RtInitTeacher){soft.hash, soft.width}, stopped);
   PetscCall(PetscFree(record));
-  PetscCall(rt_memory_destroy(&teacher));
+  PetscCall(rt_memory_destroy(&soft.logits));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped)
 {
-  RtModelData data;
+  RtTrainset data;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *stopped = false;
-  PetscCall(rt_model_open_data(job, "distill", &data));
+  PetscCall(rt_trainset_open(job, "distill", &data));
   error = distill(job, &data, stopped);
-  PetscCall(rt_model_close_data(&data));
+  PetscCall(rt_trainset_close(&data));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

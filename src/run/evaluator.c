@@ -1,6 +1,7 @@
 #include "comm/agree.h"
 #include "core/memory.h"
 #include "core/message.h"
+#include "core/size.h"
 #include "distill/recipe.h"
 #include "run/bias.h"
 #include "run/evaluation.h"
@@ -13,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 16 /* samples in memory at once */ };
+enum { BLOCK = 1 << 16 /* most samples in memory at once */ };
 
 static const char *const role[RT_MODELS] = {"teacher", "student"};
 
@@ -25,7 +26,7 @@ typedef struct {
   RtBias *bias;         /* [threads]; NULL where nothing is corrected */
   RtOutcomes *outcomes; /* NULL where samples are not kept */
   RtSamples samples;
-  float *logits[RT_MODELS]; /* [BLOCK, width] of this rank's micro-batches */
+  float *logits[RT_MODELS]; /* [samples in memory, width] of this rank's micro-batches */
   int width;
   bool stoppable, stopped; /* a request to stop is heeded; it was, on this rank */
 } Evaluator;
@@ -90,16 +91,36 @@ static PetscErrorCode run_block(Evaluator *e, int64_t count, const int64_t *samp
   PetscFunctionReturn(0);
 }
 
+/* Samples of a dataset in memory at once: whole micro-batches, so that they are the same whatever the memory is. */
+static PetscErrorCode find_block(const Evaluator *e, const RtDatasetInfo *info, int64_t *block)
+{
+  const int64_t batch = rt_options_int(e->job->options, "eval", "batch");
+  const int64_t memory = rt_options_int(e->job->options, "data", "memory");
+  const int64_t row = (int64_t)sizeof(int64_t) + (int64_t)sizeof(float) * e->width + 2 * (int64_t)sizeof(RtOutcome);
+  const int64_t room = memory / rt_size_plus(rt_samples_bytes(info), row);
+  char text[RT_SIZE_TEXT];
+
+  PetscFunctionBegin;
+  *block = PetscMin(PetscMax(1, PetscMin(BLOCK, room) / batch) * batch, info->samples);
+  RtCheck(*block <= room,
+          "-data_memory %s is too small: %lld samples at once take more; give more, or take a smaller -eval_batch",
+          rt_size_text(memory, text), (long long)*block);
+  PetscFunctionReturn(0);
+}
+
 /* All samples of a dataset, or those of a list that lie in each block. list: ascending, may be NULL. */
 static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_t listed, const int64_t *list)
 {
-  int64_t *sample, samples = rt_dataset_info(dataset)->samples, next = 0;
+  int64_t *sample, samples = rt_dataset_info(dataset)->samples, next = 0, block;
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(BLOCK, &sample));
-  for (int64_t first = 0; first < samples && !error && !e->stopped; first += BLOCK) {
-    int64_t size = PetscMin(BLOCK, samples - first), count = 0;
+  PetscCall(find_block(e, rt_dataset_info(dataset), &block));
+  PetscCall(PetscMalloc1(block, &sample));
+  if (e->predictor[RT_TEACHER] && e->predictor[RT_STUDENT])
+    PetscCall(rt_memory_create((size_t)(block * e->width) * sizeof(float), &e->logits[RT_TEACHER]));
+  for (int64_t first = 0; first < samples && !error && !e->stopped; first += block) {
+    int64_t size = PetscMin(block, samples - first), count = 0;
 
     for (int64_t i = 0; !list && i < size; i++) sample[count++] = first + i;
     while (list && next < listed && list[next] < first + size) sample[count++] = list[next++];
@@ -113,6 +134,7 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
     PetscCall(rt_samples_free(&e->samples));
   }
   PetscCall(PetscFree(sample));
+  PetscCall(rt_memory_destroy(&e->logits[RT_TEACHER]));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
@@ -167,22 +189,22 @@ static PetscErrorCode agree_stop(Evaluator *e)
 /* Choose the number on the held-out part of the training set. */
 static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *value)
 {
-  RtModelData data;
+  RtTrainset data;
   RtBias sum;
   RtMetrics *metrics = e->metrics;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_open_data(e->job, "teacher", &data));
+  PetscCall(rt_trainset_open(e->job, "teacher", &data));
   if (!data.sampler.held) {
-    PetscCall(rt_model_close_data(&data));
+    PetscCall(rt_trainset_close(&data));
     RtFail("-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
   }
   PetscCall(start_bias(e, named, 0));
   e->metrics = NULL;
   error = rt_message_agree(e->job->comm, run_dataset(e, data.dataset, data.sampler.held, data.sampler.held_out));
   e->metrics = metrics;
-  PetscCall(rt_model_close_data(&data));
+  PetscCall(rt_trainset_close(&data));
   PetscCall(finish_bias(e, &sum));
   PetscCall(PetscFree(sum.confusion));
   PetscCall(error);
@@ -220,7 +242,7 @@ static int64_t weight_bytes(const RtGraph *graph)
 
 static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *result)
 {
-  int64_t batch = rt_options_int(e->job->options, "eval", "batch");
+  int64_t batch = rt_options_int(e->job->options, "eval", "batch"), block;
   bool has[RT_MODELS];
 
   PetscFunctionBegin;
@@ -237,12 +259,12 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
           e->job->dir);
   RtCheck(!has[0] || !has[1] || rt_predictor_width(e->predictor[0]) == rt_predictor_width(e->predictor[1]),
           "teacher and student give different numbers of outputs");
-  if (has[0] && has[1]) PetscCall(rt_memory_create((size_t)BLOCK * (size_t)e->width * sizeof(float), &e->logits[0]));
   PetscCall(PetscCalloc1(e->job->threads, &e->metrics));
   for (int t = 0; t < e->job->threads; t++)
     PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,
                                 (int)rt_options_int(e->job->options, "eval", "bins"), has, &e->metrics[t]));
-  PetscCall(rt_outcome_create(e->job->comm, e->info->samples, BLOCK, batch, &result->outcomes));
+  PetscCall(find_block(e, e->info, &block));
+  PetscCall(rt_outcome_create(e->job->comm, e->info->samples, block, batch, &result->outcomes));
   PetscFunctionReturn(0);
 }
 
@@ -306,7 +328,6 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   PetscCall(rt_outcome_destroy(&result.outcomes));
   for (int t = 0; e.metrics && t < job->threads; t++) PetscCall(rt_metrics_destroy(&e.metrics[t]));
   PetscCall(PetscFree(e.metrics));
-  PetscCall(rt_memory_destroy(&e.logits[0]));
   for (int m = 0; m < RT_MODELS; m++) {
     PetscCall(rt_predictor_destroy(&e.predictor[m]));
     PetscCall(rt_graph_destroy(&graph[m]));

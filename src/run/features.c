@@ -118,17 +118,17 @@ static PetscErrorCode run_model(RtFeatures *f, const RtFeaturesWalk *walk, const
   PetscFunctionReturn(0);
 }
 
-/* Samples [first, last) of the dataset, of which the walk's list has some. sample: [BLOCK], to work with. */
-static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int64_t last, int64_t *next,
-                                 int64_t *sample, float *const *row)
+/* Samples [first, last) of the dataset, of which the pool has some. sample: [BLOCK], to work with. */
+static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int64_t last, int64_t *sample,
+                                 float *const *row)
 {
   int64_t count = 0;
   RtSamples samples;
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  for (int64_t i = first; !walk->count && i < last; i++) sample[count++] = i;
-  while (walk->count && *next < walk->count && walk->sample[*next] < last) sample[count++] = walk->sample[(*next)++];
+  for (int64_t i = first; i < last; i++)
+    if (!walk->sampler || rt_sampler_has(walk->sampler, i)) sample[count++] = i;
   if (!count) PetscFunctionReturn(0);
   PetscCall(rt_samples_load(walk->dataset, first, last - first, &samples));
   for (int m = 0, place = 0; m < walk->models && !error; m++) {
@@ -143,7 +143,7 @@ static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int6
 
 static PetscErrorCode walk_units(const RtFeaturesWalk *walk, int64_t *sample, float *const *row)
 {
-  int64_t total = rt_dataset_info(walk->dataset)->samples, next = 0;
+  int64_t total = rt_dataset_info(walk->dataset)->samples;
   RtProgress progress;
 
   PetscFunctionBegin;
@@ -152,11 +152,10 @@ static PetscErrorCode walk_units(const RtFeaturesWalk *walk, int64_t *sample, fl
     int64_t first = unit * walk->unit, end = PetscMin(first + walk->unit, total);
 
     if (walk->begin) PetscCall(walk->begin(walk->context, unit));
-    while (next < walk->count && walk->sample[next] < first) next++;
     for (; first < end; first += BLOCK) {
       if (walk->stopped && rt_stop_asked()) *walk->stopped = true;
       if (walk->stopped && *walk->stopped) break;
-      PetscCall(walk_block(walk, first, PetscMin(first + BLOCK, end), &next, sample, row));
+      PetscCall(walk_block(walk, first, PetscMin(first + BLOCK, end), sample, row));
       rt_message_progress_show(&progress, PetscMin(first * walk->size, total));
     }
   }

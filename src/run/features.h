@@ -6,6 +6,7 @@
 #define RT_RUN_FEATURES_H
 
 #include "data/augment.h"
+#include "data/sampler.h"
 
 #include <retort/plan.h>
 
@@ -23,9 +24,8 @@ typedef struct {
   const RtDataset *dataset;
   const RtAugment *augment; /* and which view of each sample; NULL: the samples themselves */
   int64_t view;
-  int64_t count;         /* samples; 0: all of the dataset */
-  const int64_t *sample; /* [count] ascending */
-  int64_t unit;          /* samples of the dataset that a rank takes at once: unit u is [u · unit, …) */
+  const RtSampler *sampler; /* whose pool; NULL: all of the dataset */
+  int64_t unit;             /* samples of the dataset that a rank takes at once: unit u is [u · unit, …) */
   int rank, size;
   const char *title; /* of the progress bar */
   int models;

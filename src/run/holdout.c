@@ -8,6 +8,7 @@
 
 typedef struct {
   RtTrainer *t;
+  const RtFeedHoldout *held;
   RtExact (*sum)[RT_SUMS]; /* [threads] */
   float *unused;           /* [threads][rows, width] gradients that nobody wants */
   int64_t rows;
@@ -34,9 +35,9 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
                          .target = lane->target};
     RtLossSums sums = {0};
 
-    rt_samples_answers(t->input->samples, count, sample + r, lane->label, lane->target);
-    for (int64_t i = 0; t->input->teacher && i < count; i++)
-      memcpy(lane->teacher + i * t->width, t->input->teacher + sample[r + i] * t->input->views * t->width,
+    rt_samples_answers(sink->held->samples, count, sample + r, lane->label, lane->target);
+    for (int64_t i = 0; sink->held->teacher && i < count; i++)
+      memcpy(lane->teacher + i * t->width, sink->held->teacher + sample[r + i] * sink->held->stride,
              (size_t)t->width * sizeof(float));
     PetscCall(
         t->params->loss->evaluate(&t->params->loss_params, &batch, sink->unused + thread * t->rows * t->width, &sums));
@@ -50,13 +51,11 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
 PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy, bool *stopped)
 {
   bool left_out = false;
-  RtPredictorRange range = {.samples = t->input->samples,
-                            .count = t->input->sampler->held,
-                            .sample = t->input->sampler->held_out,
-                            .first = t->rank,
-                            .stride = t->size,
-                            .watch_context = &left_out};
-  Sink sink = {.t = t};
+  const RtFeedHoldout *held = rt_feed_holdout(t->feed);
+  RtPredictorRange range = {
+      .samples = held->samples, .count = held->count, .sample = held->sample, .stride = 1, .watch_context = &left_out};
+  double all = (double)t->input->sampler->held;
+  Sink sink = {.t = t, .held = held};
   int threads = t->params->threads, any;
 
   PetscFunctionBegin;
@@ -73,8 +72,8 @@ PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy,
   any = left_out;
   PetscCall(rt_agree_max(t->comm, 1, &any));
   PetscCall(rt_exact_allreduce(t->comm, RT_SUMS, sink.sum[0]));
-  *loss = rt_exact_value(&sink.sum[0][RT_SUM_TOTAL]) / (double)range.count;
-  if (t->input->samples->info->classes) *accuracy = rt_exact_value(&sink.sum[0][RT_SUM_CORRECT]) / (double)range.count;
+  *loss = rt_exact_value(&sink.sum[0][RT_SUM_TOTAL]) / all;
+  if (t->input->info->classes) *accuracy = rt_exact_value(&sink.sum[0][RT_SUM_CORRECT]) / all;
   PetscCall(PetscFree(sink.sum));
   PetscCall(PetscFree(sink.unused));
   *stopped = any;

@@ -92,16 +92,10 @@ static PetscErrorCode find_directions(const RtJob *job, const RtGram *gram, Dire
 }
 
 /* Of what enters a layer, over the training samples. */
-static RtMoments moments_of(const RtJob *job, const RtModelData *data, const RtGraph *graph,
-                            const RtMomentsLayer *layer)
+static RtMoments moments_of(const RtJob *job, const RtTrainset *data, const RtGraph *graph, const RtMomentsLayer *layer)
 {
-  return (RtMoments){.job = job,
-                     .dataset = data->dataset,
-                     .count = data->sampler.count,
-                     .sample = data->sampler.pool,
-                     .graph = graph,
-                     .layers = 1,
-                     .layer = layer};
+  return (RtMoments){
+      .job = job, .dataset = data->dataset, .sampler = &data->sampler, .graph = graph, .layers = 1, .layer = layer};
 }
 
 /* The layer's weights, projected onto the directions and scaled so that its outputs vary as much as random weights of
@@ -145,7 +139,7 @@ static PetscErrorCode aim(RtGraph *graph, const RtDense *dense, const RtGram *gr
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_pca(const RtJob *job, const RtModelData *data, RtGraph *graph, const RtDense *dense,
+static PetscErrorCode start_pca(const RtJob *job, const RtTrainset *data, RtGraph *graph, const RtDense *dense,
                                 bool *stopped)
 {
   double energy = rt_options_real(job->options, "student", "init_energy");
@@ -227,7 +221,7 @@ static PetscErrorCode regress(const RtJob *job, Regression *r)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_ridge(const RtJob *job, const RtModelData *data, const RtInitTeacher *teacher,
+static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
                                   RtGraph *graph, const RtDense *dense, bool *stopped)
 {
   RtMomentsLayer layer = {dense->input, dense->in};
@@ -259,7 +253,7 @@ static PetscErrorCode start_ridge(const RtJob *job, const RtModelData *data, con
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_layers(const RtJob *job, const RtModelData *data, const RtInitTeacher *teacher,
+static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
                                    RtGraph *graph, bool *stopped)
 {
   const char *name = rt_options_text(job->options, "student", "init");
@@ -281,7 +275,7 @@ static PetscErrorCode start_layers(const RtJob *job, const RtModelData *data, co
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_svd(const RtJob *job, const RtModelData *data, RtGraph **graph, bool *stopped)
+static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGraph **graph, bool *stopped)
 {
   const RtOptions *o = job->options;
   int64_t rank[RT_OPTIONS_LIST];
@@ -289,8 +283,7 @@ static PetscErrorCode start_svd(const RtJob *job, const RtModelData *data, RtGra
   RtGraph *teacher = NULL;
   RtCut cut = {.job = job,
                .dataset = data->dataset,
-               .count = data->sampler.count,
-               .sample = data->sampler.pool,
+               .sampler = &data->sampler,
                .degree = {.parameters = rt_options_int(o, "student", "init_parameters"),
                           .energy = rt_options_real(o, "student", "init_energy"),
                           .ranks = rt_options_ints(o, "student", "hidden", rank),
@@ -308,7 +301,7 @@ static PetscErrorCode start_svd(const RtJob *job, const RtModelData *data, RtGra
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_init_make(const RtJob *job, const RtModelData *data, const RtInitTeacher *teacher, RtGraph **graph,
+PetscErrorCode rt_init_make(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher, RtGraph **graph,
                             bool *stopped)
 {
   const char *name = rt_options_text(job->options, "student", "init");

@@ -23,7 +23,7 @@ PetscErrorCode rt_init_check(const RtJob *job);
    its layers cut to low rank (distill/lowrank.h). The result has the same bits on any number of ranks and threads as
    long as no layer has more than 2048 inputs or outputs; beyond, matrices are spread over the ranks, and the last bits
    depend on their number. */
-PetscErrorCode rt_init_make(const RtJob *job, const RtModelData *data, const RtInitTeacher *teacher, RtGraph **graph,
+PetscErrorCode rt_init_make(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher, RtGraph **graph,
                             bool *stopped);
 
 #endif

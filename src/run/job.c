@@ -183,6 +183,8 @@ static const RtOption table[] = {
      "training samples held out to choose the best epoch"},
     {"data_holdout_seed", RT_OPTION_INT, "0", 0, MOST, NULL, TRAINING | EVALUATE, TEACHER | STUDENT | EVAL,
      "which samples those are"},
+    {"data_memory", RT_OPTION_SIZE, "4G", 1024, MOST, NULL, TRAINING | EVALUATE, 0,
+     "samples and soft labels that a rank may hold; more are read in windows, which change the order of samples"},
     {"augment_shift", RT_OPTION_INT, "0", 0, 1e4, NULL, TRAINING | LABEL, TEACHER | LABELS | STUDENT,
      "views are shifted by up to so many pixels"},
     {"augment_rotate", RT_OPTION_REAL, "0", 0, 180, NULL, TRAINING | LABEL, TEACHER | LABELS | STUDENT,

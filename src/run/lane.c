@@ -1,5 +1,6 @@
 /* The lanes of a rank: its threads share them, and each lane's gradient is computed alone by one thread. */
-#include "core/simd.h"
+#include "comm/lanes.h"
+#include "core/message.h"
 #include "run/trainer_state.h"
 
 #include <math.h>
@@ -7,10 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
-int64_t rt_lane_view(const RtTrainerInput *input, int64_t epoch)
+PetscErrorCode rt_lane_feed(RtTrainer *t)
 {
-  if (input->views > 0) return epoch % input->views;
-  return input->augment->active ? epoch + 1 : 0;
+  RtFeedParams params = {.source = t->input,
+                         .epochs = t->params->epochs,
+                         .batch = t->params->batch,
+                         .lanes = t->params->lanes,
+                         .rank = t->rank,
+                         .size = t->size};
+
+  PetscFunctionBegin;
+  rt_lanes_share(params.lanes, t->rank, t->size, &params.first_lane, &params.own_lanes);
+  PetscCall(rt_feed_create(&params, &t->feed));
+  PetscFunctionReturn(0);
 }
 
 /* Samples of a global batch: the last one may be shorter. */
@@ -22,22 +32,13 @@ static int64_t samples_of(const RtTrainer *t, int64_t step)
 /* The lane's part of the batch: inputs, answers, the teacher's logits of the same view. */
 static void load(const RtTrainer *t, RtTrainerLane *lane, int64_t epoch, int64_t step, int number)
 {
-  const RtTrainerInput *in = t->input;
-  int64_t first = step * t->params->batch, at = number * t->rows, rows = PetscMin(t->rows, t->params->batch - at);
-  int64_t view = rt_lane_view(in, epoch);
+  const RtFeedRows rows = {.sample = lane->sample,
+                           .input = rt_work_input(lane->work, 0),
+                           .label = lane->label,
+                           .target = lane->target,
+                           .teacher = lane->teacher};
 
-  for (int64_t r = 0; r < t->rows; r++) lane->sample[r] = -1; /* padding of the last lane and the last batch */
-  if (rows > 0) rt_sampler_get(in->sampler, epoch, first + at, rows, lane->sample);
-  rt_samples_fill(in->samples, in->augment, t->rows, lane->sample, view, rt_work_input(lane->work, 0));
-  rt_samples_answers(in->samples, t->rows, lane->sample, lane->label, lane->target);
-  for (int64_t r = 0; in->teacher && r < t->rows; r++) {
-    const float *from = in->teacher + (lane->sample[r] * in->views + view) * t->width;
-
-    if (lane->sample[r] < 0)
-      memset(lane->teacher + r * t->width, 0, (size_t)t->width * sizeof(float));
-    else
-      memcpy(lane->teacher + r * t->width, from, (size_t)t->width * sizeof(float));
-  }
+  rt_feed_lane(t->feed, epoch, step, number, &rows);
   rt_work_set_random(lane->work, t->params->seed, epoch, lane->sample);
 }
 
@@ -161,11 +162,23 @@ PetscErrorCode rt_lane_examine(RtTrainer *t, int64_t epoch, int64_t step, int nu
   PetscFunctionReturn(0);
 }
 
+/* Collective. The next windows of all ranks have been read. */
+static PetscErrorCode wait_for_input(RtTrainer *t, int64_t epoch, int64_t step)
+{
+  double start = MPI_Wtime();
+
+  PetscFunctionBegin;
+  RtAgree(t->comm, rt_feed_prepare(t->feed, epoch, step));
+  t->time[RT_TIME_INPUT] += MPI_Wtime() - start;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_lane_run(RtTrainer *t, int64_t epoch, int64_t step)
 {
   PetscErrorCode failed = 0;
 
   PetscFunctionBegin;
+  if (rt_feed_turns(t->feed, epoch, step)) PetscCall(wait_for_input(t, epoch, step));
 #pragma omp parallel num_threads(t->params->threads) if (t->params->threads > 1)
   {
     /* the system may give fewer threads than were asked for */

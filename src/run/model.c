@@ -21,55 +21,18 @@ PetscErrorCode rt_model_augment(const RtJob *job, const RtDatasetInfo *info, RtA
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_model_open_data(const RtJob *job, const char *section, RtModelData *data)
+PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
+                               const char *teacher, const char *start, char **record)
 {
-  const char *path;
-  int64_t list[RT_OPTIONS_LIST];
-  int omit[RT_OPTIONS_LIST];
-  RtSamplerParams params = {.seed = job->seed,
-                            .holdout_seed = (uint64_t)rt_options_int(job->options, "data", "holdout_seed"),
-                            .holdout = rt_options_int(job->options, "data", "holdout"),
-                            .limit = rt_options_int(job->options, section, "samples"),
-                            .omit = omit};
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  memset(data, 0, sizeof(*data));
-  params.omitted = rt_options_ints(job->options, section, "omit", list);
-  for (int i = 0; i < params.omitted; i++) omit[i] = (int)list[i];
-  PetscCall(rt_job_need(job, "data_train", "the training set, from `retort import`", &path));
-  PetscCall(rt_dataset_open(job->comm, path, &data->dataset));
-  data->info = rt_dataset_info(data->dataset);
-  error = rt_samples_load(data->dataset, 0, data->info->samples, &data->samples);
-  if (!error) error = rt_model_augment(job, data->info, &data->augment);
-  if (!error)
-    error = rt_sampler_create(&params, data->info->samples, data->info->classes, data->samples.label, &data->sampler);
-  error = rt_message_agree(job->comm, error);
-  if (error) PetscCall(rt_model_close_data(data));
-  PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_model_close_data(RtModelData *data)
-{
-  PetscFunctionBegin;
-  PetscCall(rt_sampler_destroy(&data->sampler));
-  PetscCall(rt_samples_free(&data->samples));
-  PetscCall(rt_dataset_close(&data->dataset));
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_model_record(const RtJob *job, unsigned content, const char *dataset, const char *teacher,
-                               const char *start, char **record)
-{
-  char *options;
+  char *options, line[48] = "";
   size_t length;
 
   PetscFunctionBegin;
   PetscCall(rt_options_record(job->options, content, &options));
-  length = strlen(options) + 3 * RT_HASH_TEXT + 48;
+  if (window) snprintf(line, sizeof(line), "data_window=%lld\n", (long long)window);
+  length = strlen(options) + 3 * RT_HASH_TEXT + 96;
   PetscCall(PetscMalloc1(length, record));
-  snprintf(*record, length, "%sdataset=%s\nteacher=%s\nstart=%s\n", options, dataset, teacher, start);
+  snprintf(*record, length, "%s%sdataset=%s\nteacher=%s\nstart=%s\n", options, line, dataset, teacher, start);
   PetscCall(PetscFree(options));
   PetscFunctionReturn(0);
 }
@@ -178,27 +141,7 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   PetscFunctionReturn(0);
 }
 
-/* Mean and standard deviation of all numbers in the training set, in physical units. Every rank adds in the same
-   order. */
-static void measure(const RtSamples *samples, double *mean, double *deviation)
-{
-  const RtDatasetInfo *info = samples->info;
-  int64_t count = samples->count * info->size;
-  double sum = 0, square = 0, stored_mean;
-
-  for (int64_t i = 0; i < count; i++) {
-    double x = info->type == RT_UINT8 ? ((const uint8_t *)samples->input)[i] : ((const float *)samples->input)[i];
-
-    sum += x;
-    square += x * x;
-  }
-  stored_mean = sum / (double)count;
-  *mean = stored_mean * info->scale + info->offset;
-  *deviation = sqrt(PetscMax(square / (double)count - stored_mean * stored_mean, 0)) * fabs(info->scale);
-  if (*deviation == 0) *deviation = 1;
-}
-
-PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, int width, RtGraph **graph)
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph)
 {
   const char *model = rt_options_text(job->options, role, "model");
   int64_t hidden[RT_OPTIONS_LIST];
@@ -216,7 +159,8 @@ PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelDa
     recipe.dropouts = rt_options_reals(job->options, role, "dropout", dropout);
     if (recipe.dropouts > recipe.layers + 1)
       RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
-    if (rt_options_bool(job->options, role, "normalize")) measure(&data->samples, &recipe.mean, &recipe.deviation);
+    if (rt_options_bool(job->options, role, "normalize"))
+      PetscCall(rt_trainset_measure(job, data, &recipe.mean, &recipe.deviation));
     if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
     error = rt_recipe_mlp(&recipe, data->info, graph);
   }

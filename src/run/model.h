@@ -2,29 +2,18 @@
 #ifndef RT_RUN_MODEL_H
 #define RT_RUN_MODEL_H
 
-#include "run/job.h"
 #include "run/trainer.h"
+#include "run/trainset.h"
 
 #include <retort/onnx.h>
 
-/* Training data in memory, as trainers need it. */
-typedef struct {
-  RtDataset *dataset;
-  const RtDatasetInfo *info;
-  RtSamples samples;
-  RtAugment augment;
-  RtSampler sampler;
-} RtModelData;
-
-/* Collective. section: teacher or distill: whose samples are limited and omitted. */
-PetscErrorCode rt_model_open_data(const RtJob *job, const char *section, RtModelData *data);
-PetscErrorCode rt_model_close_data(RtModelData *data);
+/* What makes views of a dataset's samples. */
 PetscErrorCode rt_model_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
 
 /* The record of a model: the options that determine it, and the hashes of its inputs: dataset, teacher, and the model
-   that training starts from; empty where there is none. */
-PetscErrorCode rt_model_record(const RtJob *job, unsigned content, const char *dataset, const char *teacher,
-                               const char *start, char **record);
+   that training starts from; empty where there is none. window: as in RtFeedSource, 0 where there are none. */
+PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
+                               const char *teacher, const char *start, char **record);
 
 /* Collective. Whether the file in the run directory is complete and was made from just this.
    Errors: it was made from something else, and -run_force is not given. */
@@ -43,7 +32,7 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
 
 /* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
    many as the dataset has classes or targets. */
-PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtModelData *data, int width, RtGraph **graph);
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph);
 
 /* Options of a section as parameters of the trainer. role: teacher or student. */
 PetscErrorCode rt_model_training(const RtJob *job, const char *section, const char *role, RtTrainerParams *params);

@@ -86,8 +86,7 @@ static PetscErrorCode collect(Sums *s, RtFeatures *features, bool *stopped)
 {
   const RtMoments *m = s->moments;
   RtFeaturesWalk walk = {.dataset = m->dataset,
-                         .count = m->count,
-                         .sample = m->sample,
+                         .sampler = m->sampler,
                          .unit = m->store ? m->store->shard : RT_MOMENTS_UNIT,
                          .rank = m->job->rank,
                          .size = m->job->size,
@@ -114,7 +113,7 @@ static PetscErrorCode collect(Sums *s, RtFeatures *features, bool *stopped)
 static PetscErrorCode start(Sums *s, int *value, RtFeatures **features)
 {
   const RtMoments *m = s->moments;
-  int64_t samples = m->count ? m->count : rt_dataset_info(m->dataset)->samples, widest = 0;
+  int64_t samples = m->sampler ? m->sampler->count : rt_dataset_info(m->dataset)->samples, widest = 0;
   int64_t classes = m->store ? m->store->classes : 0;
 
   PetscFunctionBegin;

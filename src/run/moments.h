@@ -3,6 +3,7 @@
 #ifndef RT_RUN_MOMENTS_H
 #define RT_RUN_MOMENTS_H
 
+#include "data/sampler.h"
 #include "linalg/gram.h"
 #include "run/job.h"
 
@@ -21,8 +22,7 @@ typedef struct {
 typedef struct {
   const RtJob *job;
   const RtDataset *dataset;
-  int64_t count;         /* samples; 0: all of the dataset */
-  const int64_t *sample; /* [count] ascending */
+  const RtSampler *sampler; /* whose pool; NULL: all of the dataset */
   const RtGraph *graph;
   int layers;
   const RtMomentsLayer *layer;   /* [layers] */

@@ -2,10 +2,9 @@
 #include "run/model.h"
 #include "run/stages.h"
 
-static PetscErrorCode train(const RtJob *job, RtModelData *data, const char *record, bool *stopped)
+static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *record, bool *stopped)
 {
   RtTrainerParams params;
-  RtTrainerInput input = {.samples = &data->samples, .augment = &data->augment, .sampler = &data->sampler};
   RtTrainerResult result;
   RtGraph *graph = NULL;
   PetscErrorCode error;
@@ -14,11 +13,12 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const char *rec
   PetscCall(rt_model_training(job, "teacher", "teacher", &params));
   params.record = record;
   params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
+  PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_model_make(job, "teacher", data, 0, &graph));
   rt_message_print("teacher: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params.batch, params.lanes,
                    job->size, job->threads);
-  error = rt_trainer_run(job->comm, &params, &input, graph, &result);
+  error = rt_trainer_run(job->comm, &params, &data->source, graph, &result);
   if (!error && !result.stopped) error = rt_model_write(job, "teacher", record, &result, graph);
   if (!error && !result.stopped) error = rt_trainer_clean(job->comm, &params);
   PetscCall(rt_graph_destroy(&graph));
@@ -30,7 +30,7 @@ static PetscErrorCode train(const RtJob *job, RtModelData *data, const char *rec
 PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
 {
   const char *own = rt_options_text(job->options, "teacher", "model");
-  RtModelData data;
+  RtTrainset data;
   char *record = NULL;
   PetscErrorCode error;
   bool done = false;
@@ -38,14 +38,15 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
   PetscFunctionBegin;
   *stopped = false;
   if (own[0]) RtUsage("-teacher_model %s is a finished teacher: there is nothing to train", own);
-  PetscCall(rt_model_open_data(job, "teacher", &data));
-  error = rt_model_record(job, RT_CONTENT_TEACHER, data.info->hash, "", "", &record);
+  PetscCall(rt_trainset_open(job, "teacher", &data));
+  error = rt_trainset_plan(job, "teacher", 0, 0, &data);
+  if (!error) error = rt_model_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", &record);
   if (!error) error = rt_model_done(job, "teacher.onnx", record, &done);
   if (!error && done) rt_message_print("teacher: %s/teacher.onnx is done already", job->dir);
   if (!error && done) error = rt_trainer_clean(job->comm, &(RtTrainerParams){.role = "teacher", .dir = job->dir});
   if (!error && !done) error = train(job, &data, record, stopped);
   PetscCall(PetscFree(record));
-  PetscCall(rt_model_close_data(&data));
+  PetscCall(rt_trainset_close(&data));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

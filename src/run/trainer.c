@@ -21,7 +21,7 @@ static int compare_offsets(const void *a, const void *b)
 
 static PetscErrorCode start_lanes(RtTrainer *t)
 {
-  const RtDatasetInfo *info = t->input->samples->info;
+  const RtDatasetInfo *info = t->input->info;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(t->params->threads, &t->lane));
@@ -32,7 +32,7 @@ static PetscErrorCode start_lanes(RtTrainer *t)
     PetscCall(PetscMalloc1(t->rows, &lane->sample));
     if (info->classes) PetscCall(PetscMalloc1(t->rows, &lane->label));
     if (info->targets) PetscCall(PetscMalloc1(t->rows * info->targets, &lane->target));
-    if (t->input->teacher) PetscCall(PetscMalloc1(t->rows * t->width, &lane->teacher));
+    if (t->input->width) PetscCall(PetscMalloc1(t->rows * t->width, &lane->teacher));
   }
   PetscFunctionReturn(0);
 }
@@ -103,8 +103,7 @@ static PetscErrorCode start(RtTrainer *t)
   t->parameter = rt_reduce_parameter(t->reduce);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
-    PetscCall(
-        rt_predictor_create(t->graph, PetscMin(256, t->input->sampler->held), p->precision, p->threads, &t->predictor));
+    PetscCall(rt_predictor_create(t->graph, rt_feed_micro(t->input), p->precision, p->threads, &t->predictor));
     if (p->select_best) PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->best));
   }
   PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));
@@ -115,6 +114,7 @@ static PetscErrorCode start(RtTrainer *t)
   PetscCall(register_events(t));
   PetscCall(rt_checkpoint_start(t));
   PetscCall(start_lanes(t));
+  PetscCall(rt_lane_feed(t));
   PetscFunctionReturn(0);
 }
 
@@ -130,6 +130,7 @@ static PetscErrorCode finish(RtTrainer *t)
     PetscCall(PetscFree(t->lane[i].teacher));
   }
   PetscCall(PetscFree(t->lane));
+  PetscCall(rt_feed_destroy(&t->feed));
   PetscCall(rt_reduce_destroy(&t->reduce));
   PetscCall(rt_predictor_destroy(&t->predictor));
   PetscCall(rt_plan_destroy(&t->plan));
@@ -210,10 +211,9 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double seconds, double
   PetscCall(rt_agree_sum(t->comm, RT_TIMES, t->time));
   count = rt_exact_value(&t->sum[RT_SUM_COUNT]);
   record[RT_HISTORY_TRAIN_LOSS] = rt_exact_value(&t->sum[RT_SUM_TOTAL]) / count;
-  record[RT_HISTORY_TRAIN_SOFT] = t->input->teacher ? rt_exact_value(&t->sum[RT_SUM_SOFT]) / count : NAN;
+  record[RT_HISTORY_TRAIN_SOFT] = t->input->width ? rt_exact_value(&t->sum[RT_SUM_SOFT]) / count : NAN;
   record[RT_HISTORY_TRAIN_HARD] = p->loss_params.alpha < 1 ? rt_exact_value(&t->sum[RT_SUM_HARD]) / count : NAN;
-  record[RT_HISTORY_TRAIN_ACCURACY] =
-      t->input->samples->info->classes ? rt_exact_value(&t->sum[RT_SUM_CORRECT]) / count : NAN;
+  record[RT_HISTORY_TRAIN_ACCURACY] = t->input->info->classes ? rt_exact_value(&t->sum[RT_SUM_CORRECT]) / count : NAN;
   record[RT_HISTORY_RATE] = rt_schedule_rate(&t->schedule, (epoch + 1) * t->steps - 1);
   record[RT_HISTORY_SECONDS] = seconds;
   record[RT_HISTORY_COMPUTE] = t->time[RT_TIME_COMPUTE] / t->size;
@@ -333,7 +333,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtTrainerInput *input, RtGraph *graph,
+PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtFeedSource *input, RtGraph *graph,
                               RtTrainerResult *result)
 {
   RtTrainer t = {.params = params, .input = input, .graph = graph};

@@ -3,8 +3,7 @@
 #define RT_RUN_TRAINER_H
 
 #include "comm/reduce.h"
-#include "data/sampler.h"
-#include "data/samples.h"
+#include "data/feed.h"
 #include "distill/loss.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -37,14 +36,6 @@ typedef struct {
   int64_t checkpoint_keep; /* the last so many, and that of the best epoch */
 } RtTrainerParams;
 
-typedef struct {
-  const RtSamples *samples; /* the whole training set */
-  const RtAugment *augment;
-  const RtSampler *sampler;
-  const float *teacher; /* [samples, views, width] raw logits; NULL where the loss needs none */
-  int views;            /* epoch e sees view e mod views; 0: each epoch a new view, from 1 on */
-} RtTrainerInput;
-
 /* What a training run ended with. */
 typedef struct {
   bool stopped;       /* on request; a checkpoint was written */
@@ -55,8 +46,9 @@ typedef struct {
 
 /* Collective. Trains graph->parameter in place; goes on from a checkpoint where there is one, and writes
    ROLE-history.nc and checkpoint/ROLE-STEP.nc.
-   Errors: a loss that is not finite, a checkpoint of another job, files that cannot be written. */
-PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtTrainerInput *input, RtGraph *graph,
+   Errors: a loss that is not finite, a checkpoint of another job, files that cannot be written, and those of reading
+   data that is not in memory. */
+PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtFeedSource *input, RtGraph *graph,
                               RtTrainerResult *result);
 
 /* Collective. Remove the checkpoints of a run whose model has been written. params: role and dir are read. */

@@ -50,7 +50,8 @@ typedef struct {
   MPI_Comm comm;
   int rank, size;
   const RtTrainerParams *params;
-  const RtTrainerInput *input;
+  const RtFeedSource *input;
+  RtFeed *feed;
   RtGraph *graph;
   RtSchedule schedule; /* in steps */
   int width;           /* of the output */
@@ -82,15 +83,16 @@ typedef struct {
   int bad_value;      /* a parameter whose own part is not finite after an update; -1: none */
 } RtTrainer;
 
-/* Run the lanes of this rank: each thread loads, runs forward, the loss, backward, and pushes the lane's gradient. */
+/* Make what feeds the lanes of this rank. */
+PetscErrorCode rt_lane_feed(RtTrainer *t);
+/* Collective where the feed turns to another window. Run the lanes of this rank: each thread loads, runs forward, the
+ * loss, backward, and pushes the lane's gradient. */
 PetscErrorCode rt_lane_run(RtTrainer *t, int64_t epoch, int64_t step);
 /* Take the sums of the step over into those of the epoch. */
 void rt_lane_accept(RtTrainer *t);
 /* Run one lane alone as rt_lane_run does and say where the first number is that is not finite. where: text, empty if
    all are. gradient: [flat] is overwritten. */
 PetscErrorCode rt_lane_examine(RtTrainer *t, int64_t epoch, int64_t step, int number, float *gradient, char where[160]);
-/* View of a sample that an epoch sees. */
-int64_t rt_lane_view(const RtTrainerInput *input, int64_t epoch);
 
 /* What becomes of a step, the same on all ranks. */
 typedef struct {

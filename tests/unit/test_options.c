@@ -21,6 +21,7 @@ static const RtOption table[] = {
     {"train_colour", RT_OPTION_CHOICE, "green", 0, 0, colours, 1, 1, "colour"},
     {"train_hidden", RT_OPTION_INTS, "100,50", 1, 1000, NULL, 1, 1, "units"},
     {"train_dropout", RT_OPTION_REALS, "", 0, 0.99, NULL, 1, 2, "dropout"},
+    {"train_memory", RT_OPTION_SIZE, "4G", 1024, 9e15, NULL, 1, 4, "memory"},
 };
 
 enum { COUNT = sizeof(table) / sizeof(*table), WORDS = 16 };
@@ -68,6 +69,7 @@ static void test_defaults(void)
   RT_TEST_CHECK(!strcmp(rt_options_text(o, "train", "colour"), "green") && !*rt_options_text(o, "run", "dir"), "text");
   RT_TEST_CHECK(rt_options_ints(o, "train", "hidden", whole) == 2 && whole[0] == 100 && whole[1] == 50, "ints");
   RT_TEST_CHECK(rt_options_reals(o, "train", "dropout", real) == 0, "reals");
+  RT_TEST_CHECK(rt_options_int(o, "train", "memory") == (int64_t)4 << 30, "size");
   for (int i = 0; i < COUNT; i++)
     RT_TEST_CHECK(!rt_options_given(o, NULL, table[i].name), "%s was not given", table[i].name);
   RT_MUST(rt_options_destroy(&o));
@@ -90,6 +92,9 @@ static void test_values(void)
   RT_TEST_CHECK(rt_options_ints(o, "train", "hidden", whole) == 1 && whole[0] == 7, "ints");
   RT_TEST_CHECK(rt_options_reals(o, "train", "dropout", real) == 3 && real[1] == 0.5 && real[2] == 0.99, "reals");
   RT_TEST_CHECK(rt_options_given(o, "train", "rate") && !rt_options_given(o, NULL, "job"), "given");
+  RT_MUST(rt_options_destroy(&o));
+  o = must_parse("-train_memory 1.5k");
+  RT_TEST_CHECK(rt_options_int(o, "train", "memory") == 1536, "a size");
   RT_MUST(rt_options_destroy(&o));
   o = must_parse("-run_seed 3 -run_seed 4 -train_rate 1e6 -train_hidden 1000,1");
   RT_TEST_CHECK(rt_options_int(o, "run", "seed") == 4, "the last one counts");
@@ -126,6 +131,8 @@ static void test_mistakes(void)
   refuse("-train_rate nan", RT_ERR_USAGE, "-train_rate|nan|number");
   refuse("-train_rate inf", RT_ERR_USAGE, "-train_rate|inf");
   refuse("-train_rate -2.0001", RT_ERR_USAGE, "-train_rate|-2.0001|-2 to 1e+06");
+  refuse("-train_memory 12Q", RT_ERR_USAGE, "-train_memory|'12Q'|not a size|K, M, G");
+  refuse("-train_memory 1023", RT_ERR_USAGE, "-train_memory|1023|at least 1K");
   refuse("-train_rate", RT_ERR_USAGE, "-train_rate|needs a value");
   refuse("-train_rate -run_seed 3", RT_ERR_USAGE, "-train_rate|needs a value");
   refuse("-train_colour blue", RT_ERR_USAGE, "-train_colour|'blue'|red|green|dark-blue");
@@ -249,6 +256,9 @@ static void test_record(void)
   }
   record("-train_dropout 0.10,0.2", 2, &text);
   RT_TEST_CHECK(!strcmp(text, "run_seed=1\ntrain_dropout=0.1,0.2\n"), "%s", text);
+  RT_MUST(PetscFree(text));
+  record("-train_memory 2M", 4, &text);
+  RT_TEST_CHECK(!strcmp(text, "train_memory=2097152\n"), "%s", text);
   RT_MUST(PetscFree(text));
 }
 

@@ -119,6 +119,7 @@ static PetscErrorCode test_bijection(void)
         RT_TEST_CHECK(image < n && !seen[image], "n %d, %d goes to %d", (int)n, (int)i, (int)image);
         if (image < n) seen[image] = true;
         if (image == i) fixed++;
+        RT_TEST_CHECK(rt_random_unpermute(&permutation, image) == i, "n %d, %d does not come back", (int)n, (int)i);
       }
       RT_TEST_CHECK(n < 100 || fixed < 10, "n %d: %d elements stay in place", (int)n, (int)fixed);
       PetscCall(PetscFree(seen));

@@ -10,11 +10,19 @@ enum { SAMPLES = 1000, CLASSES = 10 };
 
 static int32_t label[SAMPLES];
 
+static PetscErrorCode give_labels(const void *context, int64_t first, int64_t count, int32_t *out)
+{
+  (void)context;
+  memcpy(out, label + first, (size_t)count * sizeof(*out));
+  return 0;
+}
+
 static RtSampler create(RtSamplerParams params)
 {
   RtSampler sampler = {0};
-  PetscErrorCode error = rt_sampler_create(&params, SAMPLES, CLASSES, label, &sampler);
+  PetscErrorCode error = rt_sampler_create(&params, SAMPLES, CLASSES, give_labels, NULL, &sampler);
 
+  if (!error) error = rt_sampler_list(&sampler);
   RT_TEST_CHECK(!error, "returned %d", (int)error);
   return sampler;
 }
@@ -88,6 +96,30 @@ static int compare(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
+/* Any part of the pool is a part of the list, also where whole groups of samples are left out. */
+static PetscErrorCode test_parts(void)
+{
+  enum { MANY = 5000 };
+  RtSamplerParams params[] = {{.holdout_seed = 3, .holdout = 7}, {.holdout_seed = 3, .holdout = 200, .limit = 12}};
+  int64_t part[40];
+
+  PetscFunctionBegin;
+  for (int k = 0; k < 2; k++) {
+    RtSampler sampler;
+
+    PetscCall(rt_sampler_create(&params[k], MANY, 0, NULL, NULL, &sampler));
+    PetscCall(rt_sampler_list(&sampler));
+    for (int64_t first = 0; first <= sampler.count; first += 3) {
+      int64_t count = PetscMin(40, sampler.count - first);
+
+      rt_sampler_pool(&sampler, first, count, part);
+      RT_TEST_CHECK(!memcmp(part, sampler.pool + first, (size_t)count * sizeof(*part)), "entries from %d", (int)first);
+    }
+    PetscCall(rt_sampler_destroy(&sampler));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Every epoch sees each sample once, in an order of its own; pieces are pieces of the whole; past the end is -1. */
 static PetscErrorCode test_epochs(void)
 {
@@ -127,16 +159,16 @@ static void test_errors(void)
   RtSampler sampler;
   RtSamplerParams p = {.holdout = SAMPLES};
 
-  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, label, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, give_labels, NULL, &sampler));
   p = (RtSamplerParams){.omitted = 10, .omit = all};
-  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, label, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, give_labels, NULL, &sampler));
   p = (RtSamplerParams){.omitted = 1, .omit = wrong};
-  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, label, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, give_labels, NULL, &sampler));
   p = (RtSamplerParams){.omitted = 1, .omit = negative};
-  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, label, &sampler));
-  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, 0, NULL, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, CLASSES, give_labels, NULL, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, SAMPLES, 0, NULL, NULL, &sampler));
   p = (RtSamplerParams){0};
-  RT_TEST_FAILS(rt_sampler_create(&p, 0, CLASSES, label, &sampler));
+  RT_TEST_FAILS(rt_sampler_create(&p, 0, CLASSES, give_labels, NULL, &sampler));
 }
 
 static PetscErrorCode test(int argc, char **argv)
@@ -146,6 +178,7 @@ static PetscErrorCode test(int argc, char **argv)
   (void)argv;
   for (int i = 0; i < SAMPLES; i++) label[i] = i % CLASSES;
   PetscCall(test_pool());
+  PetscCall(test_parts());
   PetscCall(test_epochs());
   test_errors();
   PetscFunctionReturn(0);
