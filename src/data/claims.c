@@ -162,7 +162,7 @@ static bool same(const Sight *a, const Sight *b)
          rt_file_changed(&a->status) == rt_file_changed(&b->status);
 }
 
-/* Who made it: false where the text is not whole, as between the making of the file and its writing. */
+/* Who made it: false where the text is not whole. */
 static bool read_text(const char *text, char host[RT_PROCESS_HOST], long long *pid, long long *start, char word[17])
 {
   return sscanf(text, "%127s %lld %lld %16[0-9a-f]", host, pid, start, word) == 4 && strlen(word) == 16;
@@ -210,11 +210,39 @@ static PetscErrorCode sign(const RtClaims *c, const char *path, int file)
 
     if (put >= 0) errno = ENOSPC;
     error = fail(path);
-
     close(file);
     (void)unlink(path);
     PetscCall(error);
   }
+  PetscFunctionReturn(0);
+}
+
+/* Make a signed file under a name that only one process can give. file: below 0 where it is given. A file without its
+   text would tell nobody whose it is, and a kill may hit between the two: so it is written first, and then linked to
+   its name; where there are no links, it is written afterwards. */
+static PetscErrorCode make(const RtClaims *c, const char *path, int *file)
+{
+  char temporary[PETSC_MAX_PATH_LEN];
+  struct stat status;
+  int reason;
+
+  PetscFunctionBegin;
+  PetscCall(rt_fault_at(RT_FAULT_OPEN));
+  PetscCall(rt_file_temporary(path, temporary, sizeof(temporary)));
+  *file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (*file < 0) PetscCall(fail(path));
+  PetscCall(sign(c, temporary, *file));
+  reason = link(temporary, path) ? errno : 0;
+  /* a file server may have done it and lost the answer */
+  if (reason == EEXIST && !fstat(*file, &status) && status.st_nlink == 2) reason = 0;
+  (void)unlink(temporary);
+  if (!reason) PetscFunctionReturn(0);
+  close(*file);
+  *file = -1;
+  if (reason == EEXIST) PetscFunctionReturn(0);
+  *file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (*file < 0 && errno != EEXIST) PetscCall(fail(path));
+  if (*file >= 0) PetscCall(sign(c, path, *file));
   PetscFunctionReturn(0);
 }
 
@@ -233,17 +261,6 @@ static PetscErrorCode hold(RtClaims *c, const char *name, const char *path, int 
   }
   pthread_mutex_unlock(&c->mutex);
   PetscCheck(free >= 0, PETSC_COMM_SELF, PETSC_ERR_ARG_WRONGSTATE, "more than %d claims", RT_CLAIMS_HELD);
-  PetscFunctionReturn(0);
-}
-
-/* Make a file that is not there. file: below 0 where it is there. */
-static PetscErrorCode make(const RtClaims *c, const char *path, int *file)
-{
-  PetscFunctionBegin;
-  PetscCall(rt_fault_at(RT_FAULT_OPEN));
-  *file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (*file < 0 && errno != EEXIST) PetscCall(fail(path));
-  if (*file >= 0) PetscCall(sign(c, path, *file));
   PetscFunctionReturn(0);
 }
 
@@ -303,8 +320,10 @@ PetscErrorCode rt_claims_take(RtClaims *claims, const char *name, bool *mine)
   for (int i = 0; i < TRIES && file < 0; i++) {
     bool stale;
 
-    PetscCall(make(claims, path, &file));
-    if (file >= 0 || !look(path, &sight)) continue; /* made, or given back just now */
+    if (!look(path, &sight)) {
+      PetscCall(make(claims, path, &file));
+      continue;
+    }
     PetscCall(is_stale(claims, &sight, &stale));
     if (!stale) PetscFunctionReturn(0);
     PetscCall(replace(claims, path, &sight, &file));

@@ -108,6 +108,27 @@ static PetscErrorCode find_block(const Evaluator *e, const RtDatasetInfo *info, 
   PetscFunctionReturn(0);
 }
 
+/* Collective. What one rank leaves out is missing for all. */
+static PetscErrorCode agree_stop(Evaluator *e)
+{
+  int any = e->stopped;
+
+  PetscFunctionBegin;
+  PetscCall(rt_agree_max(e->job->comm, 1, &any));
+  e->stopped = any;
+  PetscFunctionReturn(0);
+}
+
+/* Collective. Bring what the ranks have found in a block to rank 0, or agree to stop here. */
+static PetscErrorCode collect_block(Evaluator *e, int64_t first, int64_t size, PetscErrorCode error)
+{
+  PetscFunctionBegin;
+  RtAgree(e->job->comm, error);
+  PetscCall(agree_stop(e));
+  if (!e->stopped) PetscCall(rt_outcome_collect(e->outcomes, first, size, e->samples.label));
+  PetscFunctionReturn(0);
+}
+
 /* All samples of a dataset, or those of a list that lie in each block. list: ascending, may be NULL. */
 static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_t listed, const int64_t *list)
 {
@@ -127,10 +148,7 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
     if (!count) continue;
     error = rt_samples_load(dataset, first, size, &e->samples);
     if (!error) error = run_block(e, count, sample);
-    if (e->outcomes) {
-      error = rt_message_agree(e->job->comm, error);
-      if (!error) error = rt_outcome_collect(e->outcomes, first, size, e->samples.label);
-    }
+    if (e->outcomes) error = collect_block(e, first, size, error);
     PetscCall(rt_samples_free(&e->samples));
   }
   PetscCall(PetscFree(sample));
@@ -172,17 +190,6 @@ static PetscErrorCode finish_bias(Evaluator *e, RtBias *sum)
   PetscCall(rt_agree_count(e->job->comm, (int64_t)e->width * e->width, sum->confusion));
   sum->count = number[0];
   sum->correct = number[1];
-  PetscFunctionReturn(0);
-}
-
-/* Collective. What one rank leaves out is missing for all. */
-static PetscErrorCode agree_stop(Evaluator *e)
-{
-  int any = e->stopped;
-
-  PetscFunctionBegin;
-  PetscCall(rt_agree_max(e->job->comm, 1, &any));
-  e->stopped = any;
   PetscFunctionReturn(0);
 }
 

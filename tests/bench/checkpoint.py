@@ -19,11 +19,12 @@ import tempfile
 import time
 
 import numpy
+from common import MPIRUN, run
 
 SAMPLES, HELD = 60000, 5000
 
 
-def run(command):
+def train(command):
     """Seconds from the start at which each line of an epoch came."""
     environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1",
                        OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -48,7 +49,7 @@ def main():
     parser.add_argument("--optimizer", default="sgd")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--mpirun", nargs="*", default=["--bind-to", "core", "--mca", "btl_vader_single_copy_mechanism", "none"])
+    parser.add_argument("--mpirun", nargs="*", default=MPIRUN)
     options = parser.parse_args()
     retort = os.path.abspath(os.path.join(options.build, "retort"))
     costs, plain = [], []
@@ -58,11 +59,11 @@ def main():
         numpy.save(f"{folder}/y.npy", rng.integers(0, 10, SAMPLES))
         run([retort, "import", "npy", f"{folder}/x.npy", f"{folder}/y.npy", "-o", f"{folder}/data.nc"])
         for round_ in range(options.rounds):
-            times = run(["mpirun", "-n", str(options.ranks), *options.mpirun, retort, "train", "-data_train",
-                         f"{folder}/data.nc", "-data_holdout", str(HELD), "-teacher_hidden",
-                         f"{options.width},{options.width}", "-teacher_batch", str(options.batch), "-teacher_optimizer",
-                         options.optimizer, "-teacher_rate", "0.001", "-teacher_epochs", str(options.epochs),
-                         "-checkpoint_epochs", "2", "-checkpoint_seconds", "0", "-run_dir", f"{folder}/{round_}"])
+            job = ["-data_train", f"{folder}/data.nc", "-data_holdout", str(HELD), "-teacher_hidden",
+                   f"{options.width},{options.width}", "-teacher_batch", str(options.batch), "-teacher_optimizer",
+                   options.optimizer, "-teacher_rate", "0.001", "-teacher_epochs", str(options.epochs),
+                   "-checkpoint_epochs", "2", "-checkpoint_seconds", "0", "-run_dir", f"{folder}/{round_}"]
+            times = train(["mpirun", "-n", str(options.ranks), *options.mpirun, retort, "train", *job])
             took = numpy.diff(times)  # took[k]: from the end of epoch k + 1 to that of epoch k + 2
             for k in range(3, len(took) - 1, 2):  # the first one makes the buffers
                 mean = (took[k - 1] + took[k + 1]) / 2

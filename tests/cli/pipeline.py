@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 import onnx
 import xarray as xr
-from support.cli import RANKS, SOURCE, TEST, TRAIN, forward, main, metadata, nothing_half_written, outputs, read, run, same, sha, small
+from support.cli import RANKS, SOURCE, TEST, TRAIN, forward, main, metadata, nothing_half_written, options, outputs, read, run, same, sha, small
 
 GOOD = dict(teacher_epochs=10, teacher_batch=50, distill_epochs=6, distill_batch=50, label_shard=500, eval_bins=12)
 
@@ -102,6 +102,24 @@ def test_alone():
     before = sha("all/eval.nc")
     run("eval", small("all", **GOOD), ranks=2, code=1, says="failed at send 1, as asked", RETORT_FAULT="fail:send:1:1")
     assert sha("all/eval.nc") == before, "eval.nc was written although a rank failed"
+
+
+def test_blocks():
+    """A test set of more than one block of samples: the same bytes on other ranks, and a stop of one rank is one of all."""
+    random = np.random.default_rng(6)
+    for name, rows in ("few", 300), ("many", 140000):
+        np.save("x.npy", random.normal(0, 1, (rows, 4)).astype("f4")), np.save("y.npy", np.arange(rows) % 3)
+        run("import", "npy", "x.npy", "y.npy", "-o", name + ".nc")
+    job = options(run_dir="blocks", data_train="few.nc", data_test="many.nc", teacher_hidden=8, teacher_epochs=1, student_hidden=4, distill_epochs=1)
+    run("run", job)
+    before = sha("blocks/eval.nc")
+    run("eval", job, ranks=min(3, RANKS))
+    assert sha("blocks/eval.nc") == before, "eval.nc has other bits on other ranks"
+    with netCDF4.Dataset("blocks/eval.nc") as result:
+        assert (result["label"][:] == np.arange(140000) % 3).all(), "samples are not in the order of the test set"
+        assert float(result["student_accuracy"][...]) == (result["student_prediction"][:] == result["label"][:]).mean()
+    run("eval", job, ranks=2, code=75, RETORT_FAULT="term:send:1:1")
+    assert sha("blocks/eval.nc") == before, "eval.nc was written although the evaluation was stopped"
 
 
 def test_bias():
@@ -257,4 +275,4 @@ def test_select_and_limits():
     assert read("omit/eval.nc", "teacher_confusion")[:, [3, 5]].sum() < 30, "classes that were left out are predicted"
 
 
-main(test_eval, test_alone, test_bias, test_history, test_described, test_stages, test_select_and_limits)
+main(test_eval, test_alone, test_blocks, test_bias, test_history, test_described, test_stages, test_select_and_limits)

@@ -47,12 +47,12 @@ def environment(**changes):
 
 
 def own_lines(stderr):
-    """Lines of standard error that are not mpirun's: it puts its own between lines of dashes."""
+    """Lines of standard error that are not mpirun's: it puts its own between lines of dashes, and sometimes fails to."""
     lines, inside = [], False
     for line in stderr.split("\n"):
         if re.fullmatch(r"-{50,}", line):
             inside = not inside
-        elif line.strip() and not inside:
+        elif line.strip() and not inside and "ORTE_ERROR_LOG" not in line:
             lines.append(line)
     return lines
 
