@@ -296,7 +296,7 @@ def test_bad():
     shutil.copytree("whole", "flipped", ignore=shutil.ignore_patterns("report"))
     path = "flipped/labels/shard-000001.nc"
     content = bytearray(open(path, "rb").read())
-    content[content.index(read(path, "logits")[20:24].tobytes())] ^= 1
+    content[content.index(read(path, "logits")[20:24, 0].tobytes())] ^= 1
     open(path, "wb").write(content)
     script("report.py", "flipped", code=1, says="flipped/labels/shard-000001.nc is damaged; remove it and run `retort label`")
     shutil.copytree("whole", "foreign", ignore=shutil.ignore_patterns("report", "labels"))
