@@ -29,6 +29,7 @@ struct RtClaims {
   char dir[PETSC_MAX_PATH_LEN], host[RT_PROCESS_HOST];
   int64_t started; /* this process */
   double seconds;
+  double asked, answer; /* the time of the file system: when by our clock we asked, and what it was */
   pthread_t thread;
   pthread_mutex_t mutex; /* of all below */
   pthread_cond_t ended;
@@ -60,8 +61,7 @@ static PetscErrorCode fail(const char *path)
   RtFail("%s: cannot be written: %s", path, strerror(errno));
 }
 
-/* --- the thread that touches ----------------------------------------------------------------------------------------
- */
+/* --- the thread that touches ------------------------------------------------------------------------------------- */
 
 static void *keep(void *argument)
 {
@@ -138,8 +138,7 @@ PetscErrorCode rt_claims_destroy(RtClaims **claims)
   PetscFunctionReturn(0);
 }
 
-/* --- looking at another's claim --------------------------------------------------------------------------------------
- */
+/* --- looking at another's claim ---------------------------------------------------------------------------------- */
 
 /* Opening makes network file systems ask their server instead of their memory. */
 static bool look(const char *path, Sight *sight)
@@ -168,17 +167,27 @@ static bool read_text(const char *text, char host[RT_PROCESS_HOST], long long *p
   return sscanf(text, "%127s %lld %lld %16[0-9a-f]", host, pid, start, word) == 4 && strlen(word) == 16;
 }
 
-static PetscErrorCode too_old(const RtClaims *c, const struct stat *status, bool *old)
+/* The file system is asked for its time now and then, and where an answer depends on it; else this host counts on. */
+static PetscErrorCode too_old(RtClaims *c, const struct stat *status, bool *old)
 {
-  double now;
+  struct timespec clock;
+  double here;
 
   PetscFunctionBegin;
-  PetscCall(rt_file_now(c->dir, &now));
-  *old = now - rt_file_changed(status) > c->seconds;
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  here = (double)clock.tv_sec + 1e-9 * (double)clock.tv_nsec;
+  for (int asked = 0; asked < 2; asked++) {
+    if (asked || !c->asked || here - c->asked > c->seconds) {
+      PetscCall(rt_file_now(c->dir, &c->answer));
+      c->asked = here;
+    }
+    *old = c->answer + (here - c->asked) - rt_file_changed(status) > c->seconds;
+    if (!*old) break;
+  }
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode is_stale(const RtClaims *c, const Sight *sight, bool *stale)
+static PetscErrorCode is_stale(RtClaims *c, const Sight *sight, bool *stale)
 {
   char host[RT_PROCESS_HOST], word[17];
   long long pid, start;
@@ -189,8 +198,7 @@ static PetscErrorCode is_stale(const RtClaims *c, const Sight *sight, bool *stal
   PetscFunctionReturn(0);
 }
 
-/* --- taking ----------------------------------------------------------------------------------------------------------
- */
+/* --- taking ------------------------------------------------------------------------------------------------------ */
 
 /* Write who we are into a file just made. Errors remove it. */
 static PetscErrorCode sign(const RtClaims *c, const char *path, int file)
@@ -280,7 +288,7 @@ static PetscErrorCode right_path(const char *path, const Sight *sight, char *rig
 
 /* Put our claim in the place of a stale one. file: below 0 where others were quicker. The claim's name is never free on
    the way, and only who holds the right may replace it; who held it before has left other words there. */
-static PetscErrorCode replace(const RtClaims *c, const char *path, const Sight *stale, int *file)
+static PetscErrorCode replace(RtClaims *c, const char *path, const Sight *stale, int *file)
 {
   char right[PETSC_MAX_PATH_LEN];
   Sight now;
@@ -356,8 +364,7 @@ void rt_claims_release(RtClaims *claims, const char *name)
   close(file);
 }
 
-/* --- sweeping --------------------------------------------------------------------------------------------------------
- */
+/* --- sweeping ---------------------------------------------------------------------------------------------------- */
 
 /* Is it .NAME.claim, or .NAME.claim-WORD, the right to replace one? */
 static bool is_claim(const char *file, bool *right)
@@ -369,7 +376,7 @@ static bool is_claim(const char *file, bool *right)
 }
 
 /* A stale claim is removed under the same right as it is replaced. A disk that has no room for that leaves it alone. */
-static PetscErrorCode sweep_one(const RtClaims *c, const char *file, bool right)
+static PetscErrorCode sweep_one(RtClaims *c, const char *file, bool right)
 {
   char path[PETSC_MAX_PATH_LEN], guard[PETSC_MAX_PATH_LEN];
   Sight sight, now;

@@ -69,8 +69,7 @@ static PetscErrorCode list(const char *dir, int64_t *count, int64_t **number)
   PetscFunctionReturn(0);
 }
 
-/* --- one shard -------------------------------------------------------------------------------------------------------
- */
+/* --- one shard --------------------------------------------------------------------------------------------------- */
 
 /* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, classes]. ended: false where
    stop said so before the end. */
@@ -178,8 +177,7 @@ PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info,
   PetscFunctionReturn(0);
 }
 
-/* --- all of them -----------------------------------------------------------------------------------------------------
- */
+/* --- all of them ------------------------------------------------------------------------------------------------- */
 
 /* The share of one rank in a check: shards rank, rank + size, …, each at [shard / size]. */
 typedef struct {

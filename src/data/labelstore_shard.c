@@ -29,8 +29,7 @@ int64_t rt_labelstore_rows(const RtLabelstoreInfo *info)
   return PetscMax(rows, 1);
 }
 
-/* --- damage, and what is none ----------------------------------------------------------------------------------------
- */
+/* --- damage, and what is none ------------------------------------------------------------------------------------ */
 
 /* A call of NetCDF failed: is it the file? system: errno. */
 static PetscErrorCode judge(RtLabelstoreShard *shard, const char *what, int status, int system)
@@ -62,8 +61,7 @@ static PetscErrorCode judge(RtLabelstoreShard *shard, const char *what, int stat
 
 static const char unreadable[] = "it is damaged or cut off";
 
-/* --- attributes ------------------------------------------------------------------------------------------------------
- */
+/* --- attributes -------------------------------------------------------------------------------------------------- */
 
 /* *text: allocated with PetscMalloc; NULL where there is no such text. */
 static PetscErrorCode get_text(RtLabelstoreShard *shard, const char *name, char **text)
@@ -148,8 +146,7 @@ static PetscErrorCode read_numbers(RtLabelstoreShard *shard, RtLabelstoreInfo *f
   PetscFunctionReturn(0);
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------
- */
+/* --- opening ----------------------------------------------------------------------------------------------------- */
 
 static PetscErrorCode find_variables(RtLabelstoreShard *shard, RtLabelstoreInfo *found)
 {
@@ -209,8 +206,7 @@ void rt_labelstore_close(RtLabelstoreShard *shard)
   shard->nc = -1;
 }
 
-/* --- does it belong? -------------------------------------------------------------------------------------------------
- */
+/* --- does it belong? --------------------------------------------------------------------------------------------- */
 
 static PetscErrorCode compare_number(const RtLabelstoreShard *shard, const char *name, int64_t value, int64_t want)
 {
@@ -268,8 +264,7 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
   PetscFunctionReturn(0);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------
- */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 /* The first number that no teacher gave: not finite, or what NetCDF gives where nothing was written. -1: none. */
 static int64_t find_bad(int64_t count, const float *value)

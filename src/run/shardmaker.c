@@ -1,28 +1,22 @@
 #include "run/shardmaker.h"
 
 #include "comm/agree.h"
-#include "comm/counter.h"
 #include "core/background.h"
 #include "core/fault.h"
-#include "core/file.h"
 #include "core/memory.h"
 #include "core/message.h"
-#include "data/claims.h"
-#include "run/stop.h"
+#include "run/dealer.h"
 
-#include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <time.h>
 
 enum {
   PIECE = 32 << 20 /* bytes of samples read at once, so that a request to stop need not wait for a whole shard */
 };
 
-static const double finishing = 1;    /* seconds that a shard in hand may still take after a request to stop */
-static const double look_every = 0.1; /* seconds between two looks at what other ranks say */
-static const double shortest = 0.02;  /* seconds between two tries for shards that other jobs have in hand, at first */
-static const double longest = 1;      /* … and later */
+static const double finishing = 1;   /* seconds that a shard in hand may still take after a request to stop */
+static const double shortest = 0.02; /* seconds between two tries for shards that other jobs have in hand, at first */
+static const double longest = 1;     /* … and later */
 
 typedef struct Maker Maker;
 
@@ -42,24 +36,17 @@ typedef struct {
 
 struct Maker {
   const RtInference *teacher;
-  const RtLabelstoreState *state;
-  RtCounter counter;
-  RtClaims *claims;
+  RtDealer *dealer;
   RtBackground *background;
   Slot slot[2];
-  Slot *next;             /* the one that is read ahead into */
-  int64_t *sample;        /* [shard] numbers of the samples of the shard in hand */
-  int64_t count, *todo;   /* [count] shards to make, as the check found */
-  int64_t asides, *aside; /* [asides] those that other jobs have in hand */
-  bool dealt;             /* the counter has no more */
-  bool stop;              /* asked for, here or on another rank; or a shard could not be written */
-  bool dropped;           /* the shard in hand */
-  atomic_bool cancel;     /* what is being read is not wanted any more */
-  atomic_bool failed;     /* a shard could not be written */
+  Slot *next;         /* the one that is read ahead into */
+  int64_t *sample;    /* [shard] numbers of the samples of the shard in hand */
+  bool stop;          /* asked for, here or on another rank; or a shard could not be written */
+  bool dropped;       /* the shard in hand */
+  atomic_bool cancel; /* what is being read is not wanted any more */
+  atomic_bool failed; /* a shard could not be written */
   atomic_llong made;
-  int64_t others;
   RtProgress progress;
-  double looked;           /* when we last looked at what others say */
   int64_t rows;            /* samples times views in the shard in hand */
   PetscErrorCode error;    /* of looking at it */
   double begun, before;    /* its inference, and the last look at how far that is */
@@ -68,8 +55,7 @@ struct Maker {
   double compute, input, output, waited;
 };
 
-/* --- in the background -----------------------------------------------------------------------------------------------
- */
+/* --- in the background ------------------------------------------------------------------------------------------- */
 
 /* As MPI_Wtime, which only one thread may call. */
 static double seconds(void)
@@ -96,23 +82,16 @@ static PetscErrorCode read_slot(void *context)
   PetscFunctionReturn(0);
 }
 
-static void name_shard(int64_t shard, char name[48])
-{
-  snprintf(name, 48, "shard-%06lld", (long long)shard);
-}
-
 static PetscErrorCode write_slot(void *context)
 {
   Slot *s = context;
   Maker *m = s->maker;
-  char name[48];
   double start = seconds();
   PetscErrorCode error;
 
   PetscFunctionBegin;
   error = rt_labelstore_write(m->teacher->dir, &m->teacher->store, s->last, s->logits, m->teacher->record);
-  name_shard(s->last, name);
-  rt_claims_release(m->claims, name);
+  rt_dealer_release(m->dealer, s->last);
   if (error)
     atomic_store(&m->failed, true);
   else
@@ -122,32 +101,18 @@ static PetscErrorCode write_slot(void *context)
   PetscFunctionReturn(0);
 }
 
-/* --- what others say -------------------------------------------------------------------------------------------------
- */
+/* --- taking shards ----------------------------------------------------------------------------------------------- */
 
 static PetscErrorCode look_around(Maker *m)
 {
-  int64_t dealt;
-  double now = seconds();
-
   PetscFunctionBegin;
-  PetscCall(rt_counter_serve(&m->counter));
-  if (!m->stop && (rt_stop_asked() || atomic_load(&m->failed))) {
-    m->stop = true;
-    PetscCall(rt_counter_close(&m->counter));
-  }
-  if (now - m->looked < look_every) PetscFunctionReturn(0);
-  m->looked = now;
-  PetscCall(rt_counter_peek(&m->counter, &dealt));
-  if (dealt >= RT_COUNTER_CLOSED)
-    m->stop = true;
-  else
-    rt_message_progress_show(&m->progress, PetscMin(dealt, m->count) * m->teacher->store.shard);
+  if (atomic_load(&m->failed) && !m->stop) PetscCall(rt_dealer_close(m->dealer));
+  PetscCall(rt_dealer_look(m->dealer, &m->stop));
+  rt_message_progress_show(&m->progress, rt_dealer_given(m->dealer) * m->teacher->store.shard);
   PetscFunctionReturn(0);
 }
 
-/* Wait for the background. drop: the request to stop, where there is one, is also one to read no further.
-   total: seconds spent so. */
+/* Wait for the background. drop: a request to stop is also one to read no further. total: seconds spent so. */
 static PetscErrorCode await(Maker *m, int64_t ticket, bool drop, double *total)
 {
   double start = seconds();
@@ -163,77 +128,17 @@ static PetscErrorCode await(Maker *m, int64_t ticket, bool drop, double *total)
   PetscFunctionReturn(0);
 }
 
-/* --- taking shards
- * ---------------------------------------------------------------------------------------------------- */
-
-/* mine: it is claimed, and still to be made. made: another has made it. Neither: another has it in hand. */
-static PetscErrorCode try_shard(Maker *m, int64_t shard, bool *mine, bool *made)
-{
-  const RtInference *t = m->teacher;
-  const bool damaged = m->state[shard] == RT_LABELSTORE_DAMAGED; /* at the start; then a look must be thorough */
-  RtLabelstoreState now = RT_LABELSTORE_MISSING;
-  char name[48], why[RT_LABELSTORE_TEXT];
-
-  PetscFunctionBegin;
-  *mine = *made = false;
-  name_shard(shard, name);
-  if (!damaged) PetscCall(rt_labelstore_look(t->dir, &t->store, shard, false, &now, why));
-  if (now != RT_LABELSTORE_THERE) {
-    PetscCall(rt_claims_take(m->claims, name, mine));
-    if (!*mine) PetscFunctionReturn(0);
-    PetscCall(rt_labelstore_look(t->dir, &t->store, shard, damaged, &now, why));
-  }
-  *made = now == RT_LABELSTORE_THERE;
-  m->others += *made;
-  if (*mine && *made) rt_claims_release(m->claims, name);
-  *mine = !*made;
-  PetscFunctionReturn(0);
-}
-
-/* Put a claimed shard into a slot and have its samples read. */
-static PetscErrorCode begin(Maker *m, Slot *slot, int64_t shard)
+/* Try to have a shard in the slot, and its samples read. */
+static PetscErrorCode try_one(Maker *m, Slot *slot)
 {
   const RtLabelstoreInfo *store = &m->teacher->store;
 
   PetscFunctionBegin;
-  slot->shard = shard;
-  slot->samples.first = shard * store->shard;
-  slot->samples.count = rt_labelstore_count(store, shard);
+  PetscCall(rt_dealer_next(m->dealer, &slot->shard));
+  if (slot->shard < 0) PetscFunctionReturn(0);
+  slot->samples.first = slot->shard * store->shard;
+  slot->samples.count = rt_labelstore_count(store, slot->shard);
   PetscCall(rt_background_submit(m->background, read_slot, slot, &slot->read));
-  PetscFunctionReturn(0);
-}
-
-/* Try the next shard of the counter. */
-static PetscErrorCode take_dealt(Maker *m, Slot *slot)
-{
-  int64_t next;
-  bool mine, made;
-
-  PetscFunctionBegin;
-  PetscCall(rt_counter_next(&m->counter, &next));
-  m->dealt = next >= m->count;
-  if (m->dealt) PetscFunctionReturn(0);
-  PetscCall(try_shard(m, m->todo[next], &mine, &made));
-  if (mine) PetscCall(begin(m, slot, m->todo[next]));
-  if (!mine && !made) m->aside[m->asides++] = m->todo[next];
-  PetscFunctionReturn(0);
-}
-
-/* Try each of those that were put aside, until one is ours. */
-static PetscErrorCode take_aside(Maker *m, Slot *slot)
-{
-  int64_t kept = 0;
-
-  PetscFunctionBegin;
-  for (int64_t i = 0; i < m->asides; i++) {
-    int64_t shard = m->aside[i];
-    bool mine = false, made = false;
-
-    if (slot->shard < 0) PetscCall(try_shard(m, shard, &mine, &made));
-    if (mine) PetscCall(begin(m, slot, shard));
-    if (!mine && !made) m->aside[kept++] = shard;
-  }
-  m->asides = kept;
   PetscFunctionReturn(0);
 }
 
@@ -257,24 +162,22 @@ static PetscErrorCode take(Maker *m, Slot *slot)
   double start = seconds(), waited = m->waited, pause = shortest;
 
   PetscFunctionBegin;
-  while (slot->shard < 0 && !m->stop && (!m->dealt || m->asides)) {
-    PetscCall(look_around(m));
-    if (m->stop) break;
-    if (!m->dealt) {
-      PetscCall(take_dealt(m, slot));
-      continue;
+  PetscCall(look_around(m));
+  while (slot->shard < 0 && !m->stop && !rt_dealer_empty(m->dealer)) {
+    bool dealt = rt_dealer_dealt(m->dealer);
+
+    PetscCall(try_one(m, slot));
+    if (slot->shard < 0 && dealt && !rt_dealer_empty(m->dealer)) {
+      PetscCall(pause_for(m, pause));
+      pause = PetscMin(2 * pause, longest);
     }
-    PetscCall(take_aside(m, slot));
-    if (slot->shard >= 0 || !m->asides) continue;
-    PetscCall(pause_for(m, pause));
-    pause = PetscMin(2 * pause, longest);
+    PetscCall(look_around(m));
   }
   m->input += seconds() - start - (m->waited - waited);
   PetscFunctionReturn(0);
 }
 
-/* --- making them
- * ------------------------------------------------------------------------------------------------------ */
+/* --- making them ------------------------------------------------------------------------------------------------- */
 
 /* Between two micro-batches of the shard in hand: is it to be dropped? The next one is taken as late as its samples
    allow, so that at the end a slow rank has no shard before it that others could have made. */
@@ -288,8 +191,8 @@ static PetscErrorCode look_at_shard(Maker *m, int64_t done)
   ahead = now - m->before + 2 * m->reading; /* and one micro-batch, as long as the last one took */
   if (!rt_background_done(m->background, m->next->written)) ahead += m->writing;
   m->before = now;
-  if (m->stop || m->dealt || m->next->shard >= 0 || left > ahead) PetscFunctionReturn(0);
-  PetscCall(take_dealt(m, m->next));
+  if (m->stop || rt_dealer_dealt(m->dealer) || m->next->shard >= 0 || left > ahead) PetscFunctionReturn(0);
+  PetscCall(try_one(m, m->next));
   m->before = seconds();
   m->taking += m->before - now;
   m->input += m->before - now;
@@ -346,65 +249,75 @@ static PetscErrorCode make_shards(Maker *m)
     m->next = &m->slot[now == &m->slot[0]];
   }
   for (int i = 0; i < 2; i++) PetscCall(await(m, m->slot[i].written, false, &m->output));
+  PetscCall(rt_dealer_wait(m->dealer));
   PetscFunctionReturn(0);
 }
 
-/* --- the beginning and the end
- * ---------------------------------------------------------------------------------------- */
+/* --- the beginning and the end ----------------------------------------------------------------------------------- */
 
 static PetscErrorCode open_slot(Maker *m, Slot *slot)
 {
   const RtInference *t = m->teacher;
-  int64_t longest_shard = PetscMin(t->store.shard, t->store.samples), logits;
+  int64_t samples = PetscMin(t->store.shard, t->store.samples), logits;
 
   PetscFunctionBegin;
   slot->maker = m;
   slot->shard = -1;
   slot->samples.info = t->info;
-  RtCheck(!__builtin_mul_overflow(longest_shard, (int64_t)t->store.views * t->store.classes, &logits) &&
+  RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.classes, &logits) &&
               logits < INT64_MAX / 8,
           "-label_shard %lld: the logits of a shard are too many for any memory", (long long)t->store.shard);
-  PetscCall(
-      rt_memory_create((size_t)(longest_shard * t->info->size) * rt_types_size(t->info->type), &slot->samples.input));
+  PetscCall(rt_memory_create((size_t)(samples * t->info->size) * rt_types_size(t->info->type), &slot->samples.input));
   PetscCall(rt_memory_create((size_t)logits * sizeof(float), &slot->logits));
   PetscFunctionReturn(0);
 }
 
-/* All that a rank needs. Every rank makes the folder that its shards go to: it may be on another node's disk. */
 static PetscErrorCode open_maker(Maker *m)
 {
-  const RtInference *t = m->teacher;
-  int64_t shards = rt_labelstore_shards(&t->store);
+  const RtLabelstoreInfo *store = &m->teacher->store;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc3(shards, &m->todo, shards, &m->aside, PetscMin(t->store.shard, t->store.samples), &m->sample));
-  for (int64_t s = 0; s < shards; s++)
-    if (m->state[s] != RT_LABELSTORE_THERE) m->todo[m->count++] = s;
+  PetscCall(PetscMalloc1(PetscMin(store->shard, store->samples), &m->sample));
   for (int i = 0; i < 2; i++) PetscCall(open_slot(m, &m->slot[i]));
-  PetscCall(rt_file_mkdir(t->dir));
-  PetscCall(rt_claims_create(t->dir, rt_options_real(t->job->options, "label", "claim_seconds"), &m->claims));
   PetscCall(rt_background_create(&m->background));
   PetscFunctionReturn(0);
 }
 
-/* What the background still does is waited for; then claims that are left are given back. */
+/* What the background still does is waited for, before anything of it goes. */
 static PetscErrorCode close_maker(Maker *m)
 {
   PetscFunctionBegin;
   atomic_store(&m->cancel, true);
   PetscCall(rt_background_destroy(&m->background));
-  PetscCall(rt_claims_destroy(&m->claims));
   for (int i = 0; i < 2; i++) {
     PetscCall(rt_memory_destroy(&m->slot[i].samples.input));
     PetscCall(rt_memory_destroy(&m->slot[i].logits));
   }
-  PetscCall(PetscFree3(m->todo, m->aside, m->sample));
+  PetscCall(PetscFree(m->sample));
+  PetscCall(rt_dealer_destroy(&m->dealer));
   PetscFunctionReturn(0);
+}
+
+/* Collective. meeting: for the end, and nothing else. */
+static PetscErrorCode make(Maker *m, const RtLabelstoreState *state, MPI_Comm meeting)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  RtAgree(meeting, open_maker(m));
+  PetscCall(rt_dealer_create(m->teacher, state, &m->dealer));
+  rt_message_progress_start(&m->progress, "label", "samples", rt_dealer_count(m->dealer) * m->teacher->store.shard);
+  error = make_shards(m);
+  if (error) (void)rt_dealer_close(m->dealer);
+  error = rt_message_meet(meeting, error);
+  if (!m->stop) rt_message_progress_show(&m->progress, m->progress.total);
+  rt_message_progress_clear(&m->progress);
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode sum_up(const Maker *m, RtShardmakerResult *result)
 {
-  int64_t shards[2] = {(int64_t)atomic_load(&m->made), m->others};
+  int64_t shards[2] = {(int64_t)atomic_load(&m->made), rt_dealer_others(m->dealer)};
   double time[3] = {m->compute, m->input, m->output}, waited = m->waited;
 
   PetscFunctionBegin;
@@ -420,36 +333,18 @@ static PetscErrorCode sum_up(const Maker *m, RtShardmakerResult *result)
   PetscFunctionReturn(0);
 }
 
-/* Collective. meeting: for the end, and nothing else. */
-static PetscErrorCode run(Maker *m, MPI_Comm meeting)
-{
-  PetscErrorCode error;
-
-  PetscFunctionBegin;
-  PetscCall(rt_counter_create(m->teacher->job->comm, &m->counter));
-  rt_message_progress_start(&m->progress, "label", "samples", m->count * m->teacher->store.shard);
-  error = make_shards(m);
-  if (error) (void)rt_counter_close(&m->counter);
-  error = rt_message_meet(meeting, error);
-  rt_message_progress_show(&m->progress, m->stop ? 0 : m->progress.total);
-  rt_message_progress_clear(&m->progress);
-  PetscCall(rt_counter_destroy(&m->counter));
-  PetscFunctionReturn(error);
-}
-
 PetscErrorCode rt_shardmaker_run(const RtInference *teacher, const RtLabelstoreState *state, RtShardmakerResult *result)
 {
-  Maker maker = {.teacher = teacher, .state = state};
+  Maker maker = {.teacher = teacher};
   MPI_Comm meeting;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_dup(teacher->job->comm, &meeting));
-  error = rt_message_agree(meeting, open_maker(&maker));
-  if (!error) error = run(&maker, meeting);
+  error = make(&maker, state, meeting);
+  if (!error) error = sum_up(&maker, result);
   PetscCall(close_maker(&maker));
   PetscCallMPI(MPI_Comm_free(&meeting));
   PetscCall(error);
-  PetscCall(sum_up(&maker, result));
   PetscFunctionReturn(0);
 }
