@@ -19,6 +19,8 @@ RETORT=${RETORT:-}
 # checkpoint is computed again.
 launcher=(srun --mpi=pmix --cpu-bind=cores --wait=60 --kill-on-bad-exit=0)
 #launcher=(mpirun --map-by "slot:PE=${SLURM_CPUS_PER_TASK:-1}")
+# With the mixture of algorithms that Slurm 22.05 takes by itself, some starts on busy nodes crash in MPI_Init.
+export SLURM_PMIX_FENCE=tree
 
 # What each stage gets, as options of sbatch. Results are the same bits on any number of ranks and threads, so take what
 # the queue gives soonest. On two sockets of 16 cores, for example,

@@ -57,14 +57,14 @@ stages() {
 
 # --- what is done ----------------------------------------------------------------------------------------------------
 
+declare -A made_by=([train]=teacher.onnx [label]=labels [distill]=student.onnx [eval]=eval.nc [report]=student.onnx)
+
 # state_of STAGE JOB [option …]: a sum over all that a finished stage depends on and made: job file, options, files that
 # these name, files of the run. Fails where the stage's output is not there.
 state_of() {
-  local stage=$1 made
+  local stage=$1
   shift
-  local -A made_by=([train]=teacher.onnx [label]=labels [distill]=student.onnx [eval]=eval.nc [report]=student.onnx)
-  made=${made_by[$stage]}
-  [ -e "$run/$made" ] || return 1
+  [ -e "$run/${made_by[$stage]}" ] || return 1
   {
     printf '%s\n' "$stage" "$@"
     cat "$1"
@@ -100,6 +100,11 @@ is_done() { # is_done STAGE JOB [option …]
 run_stage() {
   local verb=$1 code ranks=SLURM_NTASKS${part:+_HET_GROUP_$part} cpus=SLURM_CPUS_PER_TASK${part:+_HET_GROUP_$part}
   shift
+  # The number that was submitted stands here even where the job got other nodes when it was queued again.
+  if [ -z "${part:-}" ] && [ -n "${SLURM_NTASKS_PER_NODE:-}" ]; then
+    export SLURM_NTASKS=$((SLURM_NTASKS_PER_NODE * SLURM_JOB_NUM_NODES))
+    export SLURM_NPROCS=$SLURM_NTASKS
+  fi
   read_site
   find_run "$@"
   [ -z "${part:-}" ] || launcher+=("--het-group=$part")
@@ -111,6 +116,10 @@ run_stage() {
   say "$verb in $run, job $job_id, start $starts: ${!ranks:-1} ranks of ${!cpus:-1} threads on $SLURM_JOB_NODELIST"
   comment ""
   launch "$verb" "$@"
+  # srun can end with 0 where it could not start the ranks.
+  if [ "$code" -eq 0 ] && { [ ! -e "$run/${made_by[$verb]}" ] || grep -q '^srun: error: .*launch failed' "$errors"; }; then
+    code=125
+  fi
   case $code in
     0)
       rm -f "$count"
@@ -121,7 +130,7 @@ run_stage() {
     2) give_up 2 "$(last_words "$verb")" ;;
     1) nodes_answer && give_up 1 "$(last_words "$verb")" ;;
   esac
-  again "$verb: ended with exit code $code, as after a kill or with a node that died"
+  again "$verb: ended with exit code $code, as if killed or with a node that failed"
 }
 
 # Ranks and threads follow the allocation. A signal is passed on as SIGUSR1, which also mpirun hands to the ranks.
@@ -137,7 +146,7 @@ launch() { # launch VERB JOB [option …]; sets code
     exec tee "$errors" >&2
   ) &
   child=$!
-  trap 'signalled=1; kill -USR1 "$child" 2>/dev/null || true' TERM USR1
+  trap 'signalled=1; say "$verb: told to stop"; kill -USR1 "$child" 2>/dev/null || true' TERM USR1
   # A signal ends wait before the ranks have ended.
   while [ -n "$signalled" ]; do
     signalled=

@@ -48,7 +48,7 @@ SlurmctldPort=${taken[0]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$short/munge.socket,cred_expire=1
+AuthInfo=socket=$short/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation=$folder/state
 SlurmctldPidFile=$folder/slurmctld.pid
@@ -72,8 +72,9 @@ PreemptMode=REQUEUE
 JobRequeue=1
 ReturnToService=2
 # Real sites wait minutes; a test does not.
-SlurmdTimeout=6
-KillWait=8
+MessageTimeout=5
+SlurmdTimeout=10
+KillWait=5
 MinJobAge=600
 OverTimeLimit=0
 MailProg=$folder/mail
@@ -86,17 +87,21 @@ END
     echo "NodeName=${nodes[name]} NodeHostname=$host NodeAddr=127.0.0.1 Port=${taken[name + 1]} CPUs=2 RealMemory=4000"
   done >>"$folder/slurm.conf"
   cat >>"$folder/slurm.conf" <<END
-PartitionName=normal Nodes=n[1-4] Default=YES PriorityTier=1 GraceTime=20 MaxTime=60 DefaultTime=10
-PartitionName=high Nodes=n[1-4] PriorityTier=10 PreemptMode=OFF MaxTime=60 DefaultTime=10
+PartitionName=normal Nodes=n[1-4] Default=YES PriorityTier=1 GraceTime=20 DefaultTime=10
+PartitionName=high Nodes=n[1-4] PriorityTier=10 PreemptMode=OFF DefaultTime=10
 END
+  # What Slurm 22.05 takes otherwise, a mixture of two algorithms, lets ranks leave MPI_Init too early: some then crash.
+  echo "PMIxCollFence=tree" >"$folder/mpi.conf"
   # Slurm calls it as it would call mail: -s SUBJECT ADDRESS.
   cat >"$folder/mail" <<END
 #!/bin/sh
 echo "to \$3: \$2" >>"$folder/mail.txt"
 END
-  # Open MPI names its shared memory by host, and these nodes have one host: messages go by TCP over loopback.
+  # Open MPI names its temporary folder and its shared memory by host, and these nodes have one host: so each has a folder
+  # of its own, and messages go by TCP over loopback.
   cat >"$folder/prolog" <<END
 #!/bin/sh
+echo "export TMPDIR=$short/tmp-\$SLURMD_NODENAME"
 echo "export OMPI_MCA_btl=self,tcp"
 echo "export OMPI_MCA_btl_tcp_if_include=lo"
 echo "export OMPI_MCA_osc=pt2pt"
@@ -159,13 +164,16 @@ refuse() {
   skip "$1 does not start here; the last lines of the logs are above"
 }
 
-# Process numbers of what carries a mark, and of all that these started.
+# Process numbers of the daemons (of one node, or all), of the slurmstepd that they started, which write over their
+# environment but hold the node's log open, and of all that these started.
 marked() {
-  local environ pid all=() found=1 parent
-  for environ in /proc/[0-9]*/environ; do
-    if grep -qzE "^RETORT_CLUSTER=$folder($| ${1:-})" "$environ" 2>/dev/null; then
-      pid=${environ#/proc/}
-      all+=("${pid%/environ}")
+  local process pid parent all=() found=1
+  for process in /proc/[0-9]*; do
+    if grep -qzE "^RETORT_CLUSTER=$folder ${1:-}" "$process/environ" 2>/dev/null; then
+      all+=("${process#/proc/}")
+    elif [ "$(cat "$process/comm" 2>/dev/null)" = slurmstepd ] &&
+      find "$process/fd" -lname "$folder/slurmd-${1:-*}.log*" 2>/dev/null | grep -q .; then
+      all+=("${process#/proc/}")
     fi
   done
   while [ $found -eq 1 ] && [ ${#all[@]} -gt 0 ]; do
@@ -210,6 +218,7 @@ case $action in
   revive)
     folder=$(cd "$folder" && pwd)
     short=$(cat "$folder/short")
+    rm -rf "$short/spool-$3" "$short/tmp-$3" # as if it had started anew
     start_node "$3"
     await 30 idle "$3"
     ;;
