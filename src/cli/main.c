@@ -2,6 +2,7 @@
 #include "core/fault.h"
 #include "core/message.h"
 #include "run/job.h"
+#include "run/launch.h"
 #include "run/stop.h"
 
 #include <retort/retort.h>
@@ -143,7 +144,9 @@ int main(int argc, char **argv)
   int code;
 
   if (verb && verb->options) rt_stop_catch();
+  rt_launch_before();
   error = rt_retort_initialize(&argc, &argv);
+  rt_launch_after();
   if (error) return RT_EXIT_FAILED;
   error = retort(argc, argv, help, version, &stopped);
   code = rt_retort_finalize(error);

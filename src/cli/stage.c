@@ -1,5 +1,6 @@
 #include "cli/stage.h"
 
+#include "run/launch.h"
 #include "run/stop.h"
 
 PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *name,
@@ -11,7 +12,9 @@ PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *na
 
   PetscFunctionBegin;
   *stopped = false;
+  PetscCall(rt_launch_check(comm));
   error = rt_job_create(comm, argc, argv, &job);
+  if (!error) error = rt_launch_crowd(job.comm, job.threads);
   if (!error) {
     PetscCall(PetscLogStageRegister(name, &log));
     PetscCall(PetscLogStagePush(log));
