@@ -43,8 +43,12 @@ fi
 
 ids=() before=''
 # Half a pipeline helps nobody.
-trap '[ ${#ids[@]} -eq 0 ] || scancel "${ids[@]}"; echo "slurm: sbatch failed, so no stage is submitted" >&2' ERR
-: >"$run/slurm/jobs"
+undo() {
+  [ $? -ne 0 ] || return 0
+  [ ${#ids[@]} -eq 0 ] || scancel "${ids[@]}"
+  echo "slurm: sbatch failed, so no stage is submitted" >&2
+}
+trap undo EXIT
 
 submit() { # submit STAGE SCRIPT [option of sbatch …] -- JOB [option of retort …]
   local stage=$1 script=$2 id words=(--parsable --job-name="$1" --comment="$run: $1" --output="$run/slurm/%x-%j.log")
@@ -58,6 +62,7 @@ submit() { # submit STAGE SCRIPT [option of sbatch …] -- JOB [option of retort
   shift
   id=$(sbatch "${words[@]}" "$slurm_folder/$script.sbatch" "$@")
   id=${id%%;*}
+  [ -n "$before" ] || : >"$run/slurm/jobs"
   ids+=("$id")
   echo "$stage $id" >>"$run/slurm/jobs"
   printf '%-10s job %s%s\n' "$stage" "$id" "${before:+, after $before}"

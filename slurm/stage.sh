@@ -71,7 +71,7 @@ state_of() {
     { tr -s ' \t\n{}[],"'\''' '\n' <"$1"; printf '%s\n' "$@"; } | sort -u | while read -r word; do
       if [ -f "$word" ]; then stat -c '%n %s %y' "$word"; fi
     done
-    { find "$run" ! -name '.*' -type f -printf '%P %s %T@\n' | sort | case $stage in
+    { find "$run/" ! -name '.*' -type f -printf '%P %s %T@\n' | sort | case $stage in
       train) grep '^teacher.onnx' ;;
       label) grep -E '^(teacher.onnx|labels/)' ;;
       distill) grep -E '^(teacher.onnx|labels/|student.onnx)' ;;
@@ -98,10 +98,13 @@ is_done() { # is_done STAGE JOB [option …]
 # A job that is started several times without getting further is given up.
 # part, where it is set: which part of a heterogeneous job.
 run_stage() {
+  child='' told='' errors=''
+  trap on_signal TERM USR1
+  trap 'rm -rf "${errors%/*}"' EXIT
   local verb=$1 code ranks=SLURM_NTASKS${part:+_HET_GROUP_$part} cpus=SLURM_CPUS_PER_TASK${part:+_HET_GROUP_$part}
   shift
-  # The number that was submitted stands here even where the job got other nodes when it was queued again.
-  if [ -z "${part:-}" ] && [ -n "${SLURM_NTASKS_PER_NODE:-}" ]; then
+  # This is still the number that was submitted where the job got fewer nodes when it was queued again.
+  if [ -z "${part:-}" ] && [ "${SLURM_NTASKS:-1}" -gt $((${SLURM_NTASKS_PER_NODE:-${SLURM_NTASKS:-1}} * SLURM_JOB_NUM_NODES)) ]; then
     export SLURM_NTASKS=$((SLURM_NTASKS_PER_NODE * SLURM_JOB_NUM_NODES))
     export SLURM_NPROCS=$SLURM_NTASKS
   fi
@@ -122,7 +125,7 @@ run_stage() {
   fi
   case $code in
     0)
-      rm -f "$count"
+      rm -rf "$count" "${errors%/*}"
       mark_done "$verb" "$@" || true
       return
       ;;
@@ -135,30 +138,39 @@ run_stage() {
 
 # Ranks and threads follow the allocation. A signal is passed on as SIGUSR1, which also mpirun hands to the ranks.
 launch() { # launch VERB JOB [option …]; sets code
-  local verb=$1 job=$2 child signalled=1
+  local verb=$1 job=$2 tee folder signalled=1
   shift 2
   export OMP_NUM_THREADS=${!cpus:-1}
   export OPENBLAS_NUM_THREADS=1 SRUN_CPUS_PER_TASK=$OMP_NUM_THREADS
-  errors=$(mktemp)
-  trap 'rm -f "$errors"' EXIT
-  "${launcher[@]}" "$RETORT" "$verb" -job "$job" "$@" 2> >(
-    trap '' TERM USR1
-    exec tee "$errors" >&2
-  ) &
+  # What goes to the log as an error is kept as well, for last_words.
+  folder=$(mktemp -d)
+  errors=$folder/errors
+  mkfifo "$folder/pipe"
+  (trap '' TERM USR1 && exec tee "$errors" >&2) <"$folder/pipe" &
+  tee=$!
+  "${launcher[@]}" "$RETORT" "$verb" -job "$job" "$@" 2>"$folder/pipe" &
   child=$!
-  trap 'signalled=1; say "$verb: told to stop"; kill -USR1 "$child" 2>/dev/null || true' TERM USR1
+  [ -z "$told" ] || kill -USR1 "$child" 2>/dev/null || true
   # A signal ends wait before the ranks have ended.
   while [ -n "$signalled" ]; do
     signalled=
     code=0
     wait "$child" || code=$?
   done
-  trap - TERM USR1
+  child=
+  wait "$tee" || true
+}
+
+# Slurm wants this job to stop: before the time limit, to give its nodes to another job, or for good.
+on_signal() {
+  say "told to stop"
+  told=yes signalled=1
+  [ -z "$child" ] || kill -USR1 "$child" 2>/dev/null || true
 }
 
 # How far the run has got: changes with every checkpoint, shard and model.
 progress() {
-  find "$run" -path "$run/slurm" -prune -o -type f ! -name '.*' -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum
+  find "$run/" -path "$run/slurm" -prune -o -type f ! -name '.*' -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum
 }
 
 # Count the starts that found the run as the one before had found it.

@@ -61,10 +61,10 @@ training() {
 labelling() {
   local words missing shards
   state='' text=''
-  [ -n "$(find "$run/labels" -name 'shard-*.nc' -print -quit 2>/dev/null)" ] || return 0
+  [ -n "$(find "$run/labels/" -name 'shard-*.nc' -print -quit 2>/dev/null)" ] || return 0
   words=$(info "$run/labels")
   if [[ $words == *"label store, complete"* ]]; then
-    state='done' text="$(find "$run/labels" -name 'shard-*.nc' | wc -l) shards"
+    state='done' text="$(find "$run/labels/" -name 'shard-*.nc' | wc -l) shards"
   else
     read -r missing shards < <(sed -n 's/.*label store, \([0-9]*\) of \([0-9]*\) shards.*/\1 \2/p' <<<"$words") || true
     state=begun text="$((${shards:-0} - ${missing:-0})) of ${shards:-?} shards made, the last $(
@@ -79,7 +79,7 @@ result() { # result FILE INPUT: a stage that writes one file
 
 report() {
   local page
-  page=$(find "$run/report" -name '*.html' -print -quit 2>/dev/null) || true
+  page=$(find "$run/report/" -name '*.html' -print -quit 2>/dev/null) || true
   state='' text=''
   if [ -n "$page" ]; then result "$page" "$run/eval.nc"; fi
 }

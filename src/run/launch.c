@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REMEDY "start them with srun --mpi=pmix, or with the mpirun of the MPI library that Retort was built with"
+#define REMEDY "start with srun --mpi=pmix, or with the mpirun of the MPI library that Retort was built with"
 
 /* What the launcher says in the environment. Around mpirun in a batch job stands a step of srun, which started mpirun's
    helpers and not us: so mpirun is asked first. */
@@ -67,8 +67,7 @@ static bool wanted(void)
    not begun. */
 static void watch(pid_t program, int channel)
 {
-  static const char text[] =
-      "retort: srun started several tasks, but without PMIx they do not find each other: " REMEDY "\n";
+  static const char text[] = "retort: MPI does not begin under srun without PMIx: " REMEDY "\n";
   char begun = 0;
   int status = 0;
 
@@ -96,8 +95,8 @@ void rt_launch_before(void)
   int channel[2];
   pid_t program;
 
-  if (!wanted() || getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_NAMESPACE") || !getenv("SLURM_STEP_ID")) return;
-  if (number("SLURM_STEP_NUM_TASKS") <= 1) return;
+  if (!wanted() || getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_NAMESPACE")) return;
+  if (!getenv("SLURM_STEP_ID") || number("SLURM_STEP_NUM_TASKS") < 1) return;
   hidden.kept = memfd_create("retort", MFD_CLOEXEC);
   if (hidden.kept < 0) return;
   if (pipe2(channel, O_CLOEXEC) || (program = fork()) < 0) {

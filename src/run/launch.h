@@ -5,9 +5,9 @@
 
 #include <retort/types.h>
 
-/* Before MPI is there. Where srun started several tasks without PMIx, Open MPI may fail in each of them, with a page of
-   text from each. There the program goes on in a second process, while the first watches: where MPI does not begin, one
-   line of one task stands for all, and the exit code is that of wrong usage. Everywhere else this does nothing. */
+/* Before MPI is there. Where srun started us without PMIx, Open MPI may fail, with a page of text from each task. There
+   the program goes on in a second process, while the first watches: where MPI does not begin, one line of one task
+   stands for all, and the exit code is that of wrong usage. Everywhere else this does nothing. */
 void rt_launch_before(void);
 /* As soon as MPI is there: shows what it said meanwhile. */
 void rt_launch_after(void);

@@ -7,7 +7,7 @@ import subprocess
 from support.cli import MPIRUN, RETORT, judge, main, run, small
 
 STEP = dict(SLURM_JOB_ID=7, SLURM_STEP_ID=0, SLURM_STEP_NUM_TASKS=4, SLURM_NTASKS=4, SLURM_PROCID=0)
-ALONE = "4 processes were started together, but MPI finds each of them alone: start them with srun --mpi=pmix"
+ALONE = "4 processes were started together, but MPI finds each of them alone: start with srun --mpi=pmix"
 
 
 def silent(**changes):

@@ -12,7 +12,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "cli"))
-from support.cli import RETORT, SLOW, SOURCE, TEST, TRAIN, environment, flatten, main, outputs, run, same  # noqa: E402,F401
+from support.cli import RETORT, SLOW, SOURCE, TEST, TRAIN, environment, flatten, main, outputs, run, same, sha, small  # noqa: E402,F401
 
 FOLDER = os.getcwd()
 CLUSTER = os.path.join(HERE, "..", "cluster.sh")
