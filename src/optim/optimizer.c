@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static const RtOptimizer *const optimizers[] = {&rt_sgd_optimizer, &rt_adamw_optimizer};
+static const RtOptimizer *const optimizers[] = {&rt_sgd_optimizer, &rt_adamw_optimizer, &rt_tao_optimizer};
 
 const RtOptimizer *rt_optimizer_find(const char *name)
 {
@@ -16,7 +16,7 @@ const RtOptimizer *rt_optimizer_find(const char *name)
 
 const char *rt_optimizer_names(void)
 {
-  return "sgd|adamw";
+  return "sgd|adamw|tao";
 }
 
 enum { LANES = 16, TILE = 256 };

@@ -28,13 +28,14 @@ typedef struct {
 typedef struct {
   const char *name;
   int moments;
-  void (*update)(const RtOptimizerParams *params, const RtUpdate *update);
+  void (*update)(const RtOptimizerParams *params, const RtUpdate *update); /* NULL: tao.h does it, on all samples */
 } RtOptimizer;
 
-extern const RtOptimizer rt_sgd_optimizer, rt_adamw_optimizer;
+extern const RtOptimizer rt_sgd_optimizer, rt_adamw_optimizer, rt_tao_optimizer;
 
 /* By name: "sgd" (momentum and Nesterov as in PyTorch's SGD, weight decay added to the gradient), "adamw" (decoupled
-   weight decay, Loshchilov and Hutter, arXiv 1711.05101). NULL if there is none. */
+   weight decay, Loshchilov and Hutter, arXiv 1711.05101), "tao" (full batch, by line searches). NULL if there is none.
+ */
 const RtOptimizer *rt_optimizer_find(const char *name);
 const char *rt_optimizer_names(void);
 

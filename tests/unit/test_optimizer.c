@@ -158,7 +158,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_bits("adamw", 0, false);
   test_formula();
   RT_TEST_CHECK(!rt_optimizer_find("sg") && !rt_optimizer_find("sgd|adamw"), "a name that is none is found");
-  RT_TEST_CHECK(!strcmp(rt_optimizer_names(), "sgd|adamw"), "%s", rt_optimizer_names());
+  RT_TEST_CHECK(!strcmp(rt_optimizer_names(), "sgd|adamw|tao"), "%s", rt_optimizer_names());
   for (int by_row = 0; by_row < 2; by_row++) {
     PetscCall(test_max_norm(37, 53, by_row));
     PetscCall(test_max_norm(531, 700, by_row));

@@ -1,0 +1,308 @@
+#include "optim/tao.h"
+
+#include "comm/agree.h"
+#include "optim/optimizer.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <petsctao.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Works on the whole training set at once, so there is no update of a part. */
+const RtOptimizer rt_tao_optimizer = {"tao", 0, NULL};
+
+struct RtTao {
+  RtTaoParams params;
+  Tao tao;
+  Vec x, taken; /* TAO's own, and the point taken last */
+  bool started, stopping;
+  int64_t iterations, evaluations;
+  int restarts;
+  double value; /* at `taken` */
+};
+
+const char *rt_tao_types(void)
+{
+  return "lmvm|blmvm|cg|bncg|bqnls|bqnkls";
+}
+
+static PetscErrorCode check_type(void)
+{
+  const char *at = rt_tao_types();
+  char type[64] = "lmvm";
+  size_t length;
+
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsGetString(NULL, NULL, "-tao_type", type, sizeof(type), NULL));
+  length = strlen(type);
+  while (at && length && !strchr(type, '|')) {
+    if (!strncmp(at, type, length) && (at[length] == '|' || !at[length])) PetscFunctionReturn(0);
+    at = strchr(at, '|');
+    if (at) at++;
+  }
+  RtUsage("-tao_type %s needs more than values and gradients, or is none of TAO's; take one of %s", type,
+          rt_tao_types());
+}
+
+/* What stands for a value that is not finite: above the point that the line search comes from, and not so far above
+   that its polynomials lose that point to rounding, as they do with infinity. */
+static double beyond(const RtTao *t)
+{
+  return t->value + 10 * fmax(fabs(t->value), 1e-100);
+}
+
+static PetscErrorCode objective(Tao tao, Vec x, PetscReal *value, Vec gradient, void *context)
+{
+  RtTao *t = context;
+  const double *at;
+  double *slope;
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  (void)tao;
+  *value = NAN;
+  if (!t->stopping) {
+    PetscCall(VecGetArrayRead(x, &at));
+    PetscCall(VecGetArrayWrite(gradient, &slope));
+    error = t->params.evaluate(t->params.context, at, slope, value, &t->stopping);
+    PetscCall(VecRestoreArrayWrite(gradient, &slope));
+    PetscCall(VecRestoreArrayRead(x, &at));
+    PetscCall(error);
+    t->evaluations++;
+  }
+  if (t->stopping || !isfinite(*value)) {
+    RtCheck(t->stopping || t->started, "the objective is not finite where the minimization starts");
+    *value = beyond(t);
+    PetscCall(VecSet(gradient, 0));
+  }
+  t->started = true;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode take(RtTao *t, Vec x, const RtTaoPoint *status)
+{
+  RtTaoPoint point = *status;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  t->value = point.value;
+  point.iteration = ++t->iterations;
+  PetscCall(VecCopy(x, t->taken));
+  PetscCall(VecGetArrayRead(x, &point.x));
+  error = t->params.accept(t->params.context, &point, &t->stopping);
+  PetscCall(VecRestoreArrayRead(x, &point.x));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* TAO calls this after each iteration, also where none took a new point, and some types twice. */
+static PetscErrorCode monitor(Tao tao, void *context)
+{
+  RtTao *t = context;
+  RtTaoPoint point;
+  PetscInt iteration;
+  Vec x;
+
+  PetscFunctionBegin;
+  PetscCall(TaoGetSolutionStatus(tao, &iteration, &point.value, &point.gradient_norm, NULL, &point.step, NULL));
+  PetscCall(TaoGetSolution(tao, &x));
+  if (!t->stopping && iteration == 0) {
+    t->value = point.value;
+  } else if (!t->stopping && point.value != t->value) {
+    PetscCall(take(t, x, &point));
+    if (t->iterations == t->params.iterations && !t->stopping)
+      PetscCall(TaoSetConvergedReason(tao, TAO_DIVERGED_MAXITS));
+  }
+  if (t->stopping) PetscCall(TaoSetConvergedReason(tao, TAO_DIVERGED_USER));
+  PetscFunctionReturn(0);
+}
+
+/* A TAO that knows nothing yet, at the point taken last. */
+static PetscErrorCode begin(RtTao *t)
+{
+  PetscInt most, left = (PetscInt)PetscMin(t->params.iterations - t->iterations, PETSC_MAX_INT);
+
+  PetscFunctionBegin;
+  PetscCall(TaoDestroy(&t->tao));
+  PetscCall(VecCopy(t->taken, t->x));
+  PetscCall(TaoCreate(t->params.comm, &t->tao));
+  PetscCall(TaoSetType(t->tao, TAOLMVM));
+  PetscCall(TaoSetSolution(t->tao, t->x));
+  PetscCall(TaoSetObjectiveAndGradient(t->tao, NULL, objective, t));
+  PetscCall(TaoSetMonitor(t->tao, monitor, t, NULL));
+  PetscCall(TaoSetMaximumIterations(t->tao, left));
+  PetscCall(TaoSetMaximumFunctionEvaluations(t->tao, PETSC_MAX_INT));
+  PetscCall(TaoSetFromOptions(t->tao));
+  PetscCall(TaoGetMaximumIterations(t->tao, &most));
+  PetscCall(TaoSetMaximumIterations(t->tao, PetscMin(most, left)));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_tao_create(const RtTaoParams *params, RtTao **tao)
+{
+  int64_t total = params->count;
+  RtTao *t;
+
+  PetscFunctionBegin;
+  PetscCall(check_type());
+  PetscCall(rt_agree_count(params->comm, 1, &total));
+  RtCheck(total < PETSC_MAX_INT, "%lld unknowns are more than this PETSc can count (%lld)", (long long)total,
+          (long long)PETSC_MAX_INT);
+  PetscCall(PetscNew(&t));
+  *tao = t;
+  t->params = *params;
+  PetscCall(VecCreate(params->comm, &t->x));
+  PetscCall(VecSetSizes(t->x, (PetscInt)params->count, PETSC_DETERMINE));
+  PetscCall(VecSetType(t->x, VECSTANDARD));
+  PetscCall(VecDuplicate(t->x, &t->taken));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_tao_destroy(RtTao **tao)
+{
+  PetscFunctionBegin;
+  if (!*tao) PetscFunctionReturn(0);
+  PetscCall(TaoDestroy(&(*tao)->tao));
+  PetscCall(VecDestroy(&(*tao)->x));
+  PetscCall(VecDestroy(&(*tao)->taken));
+  PetscCall(PetscFree(*tao));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode explain(RtTao *t, TaoConvergedReason reason, char *text, size_t length)
+{
+  PetscReal absolute, relative, total;
+  PetscInt most;
+
+  PetscFunctionBegin;
+  PetscCall(TaoGetTolerances(t->tao, &absolute, &relative, &total));
+  PetscCall(TaoGetMaximumFunctionEvaluations(t->tao, &most));
+  switch (reason) {
+  case TAO_CONVERGED_GATOL:
+    snprintf(text, length, "the norm of the gradient is below -tao_gatol %g", absolute);
+    break;
+  case TAO_CONVERGED_GRTOL:
+    snprintf(text, length, "the norm of the gradient is below -tao_grtol %g of the value", relative);
+    break;
+  case TAO_CONVERGED_GTTOL:
+    snprintf(text, length, "the norm of the gradient is below -tao_gttol %g of that at the start", total);
+    break;
+  case TAO_CONVERGED_STEPTOL:
+    snprintf(text, length, "the steps have become shorter than -tao_steptol");
+    break;
+  case TAO_CONVERGED_MINF:
+    snprintf(text, length, "the value is below -tao_fmin");
+    break;
+  case TAO_DIVERGED_MAXITS:
+    snprintf(text, length, "all iterations that were allowed are done");
+    break;
+  case TAO_DIVERGED_MAXFCN:
+    snprintf(text, length, "all %lld evaluations that -tao_max_funcs allows are done", (long long)most);
+    break;
+  case TAO_DIVERGED_LS_FAILURE:
+    snprintf(text, length, "the line search finds no lower value, %d times started anew", t->restarts);
+    break;
+  case TAO_DIVERGED_USER:
+    snprintf(text, length, "it was asked to stop");
+    break;
+  default:
+    snprintf(text, length, "TAO says %s", TaoConvergedReasons[reason]);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Start after start, until one ends otherwise than by a failed search, or takes no point. */
+static PetscErrorCode run(RtTao *t, TaoConvergedReason *reason)
+{
+  PetscFunctionBegin;
+  for (;; t->restarts++) {
+    int64_t before = t->iterations;
+
+    PetscCall(begin(t));
+    PetscCall(TaoSolve(t->tao));
+    PetscCall(TaoGetConvergedReason(t->tao, reason));
+    if (t->stopping) *reason = TAO_DIVERGED_USER;
+    if (*reason != TAO_DIVERGED_LS_FAILURE) break;
+    if (t->iterations == before || t->iterations == t->params.iterations || t->restarts == t->params.restarts) break;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_tao_solve(RtTao *tao, double *x, RtTaoResult *result)
+{
+  TaoConvergedReason reason = TAO_CONTINUE_ITERATING;
+  const double *from;
+  double *to;
+
+  PetscFunctionBegin;
+  PetscCall(VecGetArrayWrite(tao->taken, &to));
+  PetscCall(PetscArraycpy(to, x, tao->params.count));
+  PetscCall(VecRestoreArrayWrite(tao->taken, &to));
+  tao->started = tao->stopping = false;
+  tao->iterations = tao->evaluations = tao->restarts = 0;
+  PetscCall(run(tao, &reason));
+  PetscCall(VecGetArrayRead(tao->taken, &from));
+  PetscCall(PetscArraycpy(x, from, tao->params.count));
+  PetscCall(VecRestoreArrayRead(tao->taken, &from));
+  *result = (RtTaoResult){.stopped = tao->stopping,
+                          .iterations = tao->iterations,
+                          .evaluations = tao->evaluations,
+                          .restarts = tao->restarts,
+                          .value = tao->value};
+  PetscCall(explain(tao, reason, result->reason, sizeof(result->reason)));
+  PetscFunctionReturn(0);
+}
+
+static int compare_words(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Whether an option, without its dash, changes the way of TAO. */
+static bool matters(const char *name)
+{
+  static const char *const idle[] = {"tao_type",       "tao_monitor", "tao_view", "tao_converged_reason",
+                                     "tao_ls_monitor", "tao_ls_view"};
+
+  if (strncmp(name, "tao_", 4)) return false;
+  for (size_t i = 0; i < sizeof(idle) / sizeof(*idle); i++)
+    if (!strncmp(name, idle[i], strlen(idle[i]))) return false;
+  return true;
+}
+
+/* The lines of `words`, which is cut into them: -name value …. A value does not begin with a dash and a letter. */
+static int cut_lines(char *words, int most, char **line)
+{
+  int lines = 0;
+  bool taken = false;
+
+  for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
+    if (word[0] == '-' && isalpha((unsigned char)word[1])) {
+      taken = lines < most && matters(word + 1);
+      if (taken) line[lines++] = word + 1;
+    } else if (taken) {
+      word[-1] = '='; /* where strtok wrote the end of the name */
+    }
+  }
+  return lines;
+}
+
+PetscErrorCode rt_tao_record(char **text)
+{
+  char *words, *line[64];
+  size_t length, used = 0;
+  int lines;
+
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsGetAll(NULL, &words));
+  length = strlen(words) + 64 * 2 + 1;
+  PetscCall(PetscCalloc1(length, text));
+  lines = cut_lines(words, 64, line);
+  qsort(line, (size_t)lines, sizeof(*line), compare_words);
+  for (int i = 0; i < lines; i++)
+    used += (size_t)snprintf(*text + used, length - used, "%s%s\n", line[i], strchr(line[i], '=') ? "" : "=");
+  PetscCall(PetscFree(words));
+  PetscFunctionReturn(0);
+}
