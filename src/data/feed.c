@@ -140,15 +140,15 @@ static void choose(const RtFeed *f, int64_t epoch, int64_t step, int lane, int64
 void rt_feed_lane(const RtFeed *feed, int64_t epoch, int64_t step, int lane, const RtFeedRows *rows)
 {
   const RtFeedSource *s = feed->params.source;
-  const int64_t view = view_of(s, epoch), width = s->width;
+  const int64_t order = feed->params.repeat ? 0 : epoch, view = view_of(s, order), width = s->width;
   const RtSamples *samples = s->samples;
   const float *teacher = s->teacher ? s->teacher + view * width : NULL;
   int64_t stride = s->views * width;
 
   if (samples)
-    choose(feed, epoch, step, lane, rows->sample);
+    choose(feed, order, step, lane, rows->sample);
   else {
-    samples = rt_window_lane(feed->window, epoch, step, lane, rows->sample, &teacher);
+    samples = rt_window_lane(feed->window, order, step, lane, rows->sample, &teacher);
     stride = width;
   }
   rt_samples_fill(samples, s->augment, feed->rows, rows->sample, view, rows->input);

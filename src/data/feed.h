@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
   const RtFeedSource *source;
   int64_t epochs, batch;
+  bool repeat;                      /* every epoch is the first one again: its order and its view */
   int lanes, first_lane, own_lanes; /* of all ranks, and of this one */
   int rank, size;                   /* who evaluates which held-out samples */
 } RtFeedParams;
@@ -42,7 +43,7 @@ PetscErrorCode rt_feed_create(const RtFeedParams *params, RtFeed **feed);
 PetscErrorCode rt_feed_destroy(RtFeed **feed);
 
 /* Whether a step needs something that is not there yet: the same on all ranks, which agree about errors then. Steps
-   come in order; the first one may be any. */
+   come in order, and may leave out the end of an epoch; the first one may be any. */
 bool rt_feed_turns(const RtFeed *feed, int64_t epoch, int64_t step);
 /* Before the lanes of such a step run, outside of threads: waits until it has been read. Errors: of reading. */
 PetscErrorCode rt_feed_prepare(RtFeed *feed, int64_t epoch, int64_t step);

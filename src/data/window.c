@@ -80,7 +80,7 @@ static PetscErrorCode read_set(void *context)
 {
   Set *set = context;
   RtWindow *w = set->window;
-  const int64_t epoch = set->number / w->order.windows, views = PetscMax(1, w->source->views);
+  const int64_t epoch = w->params->repeat ? 0 : set->number / w->order.windows, views = PetscMax(1, w->source->views);
   const int64_t runs = find_runs(w, epoch, set->number % w->order.windows);
 
   PetscFunctionBegin;
@@ -121,7 +121,12 @@ PetscErrorCode rt_window_prepare(RtWindow *window, int64_t epoch, int64_t step)
 
   PetscFunctionBegin;
   if (!rt_window_turns(window, epoch, step)) PetscFunctionReturn(0);
-  if (window->now < 0) PetscCall(submit(window, number));
+  if (window->now < 0) {
+    PetscCall(submit(window, number));
+  } else if (window->set[number % 2].number != number) { /* the end of an epoch is left out */
+    PetscCall(rt_background_wait(window->background, window->set[(window->now + 1) % 2].ticket));
+    PetscCall(submit(window, number));
+  }
   PetscCall(submit(window, number + 1)); /* into the memory of the one before */
   PetscCall(rt_background_wait(window->background, window->set[number % 2].ticket));
   window->now = number;

@@ -15,11 +15,13 @@ const RtOptimizer rt_tao_optimizer = {"tao", 0, NULL};
 
 struct RtTao {
   RtTaoParams params;
+  char type[16];
   Tao tao;
   Vec x, taken; /* TAO's own, and the point taken last */
   bool started, stopping;
-  int64_t iterations, evaluations;
+  int64_t most, iterations, evaluations; /* most: iterations over all starts */
   int restarts;
+  int walls;    /* values in a row that were not finite */
   double value; /* at `taken` */
 };
 
@@ -28,14 +30,14 @@ const char *rt_tao_types(void)
   return "lmvm|blmvm|cg|bncg|bqnls|bqnkls";
 }
 
-static PetscErrorCode check_type(void)
+static PetscErrorCode choose_type(char *type, size_t size)
 {
   const char *at = rt_tao_types();
-  char type[64] = "lmvm";
   size_t length;
 
   PetscFunctionBegin;
-  PetscCall(PetscOptionsGetString(NULL, NULL, "-tao_type", type, sizeof(type), NULL));
+  PetscCall(PetscStrncpy(type, TAOLMVM, size));
+  PetscCall(PetscOptionsGetString(NULL, NULL, "-tao_type", type, size, NULL));
   length = strlen(type);
   while (at && length && !strchr(type, '|')) {
     if (!strncmp(at, type, length) && (at[length] == '|' || !at[length])) PetscFunctionReturn(0);
@@ -46,11 +48,12 @@ static PetscErrorCode check_type(void)
           rt_tao_types());
 }
 
-/* What stands for a value that is not finite: above the point that the line search comes from, and not so far above
-   that its polynomials lose that point to rounding, as they do with infinity. */
+/* What stands for a value that is not finite: above the point that the line search comes from, and higher each time
+   that it has not come back far enough; but not so high that its polynomials lose that point to rounding, as they do
+   with infinity. */
 static double beyond(const RtTao *t)
 {
-  return t->value + 10 * fmax(fabs(t->value), 1e-100);
+  return t->value + fmax(fabs(t->value), 1e-100) * pow(100, PetscMin(t->walls, 6));
 }
 
 static PetscErrorCode objective(Tao tao, Vec x, PetscReal *value, Vec gradient, void *context)
@@ -74,8 +77,11 @@ static PetscErrorCode objective(Tao tao, Vec x, PetscReal *value, Vec gradient, 
   }
   if (t->stopping || !isfinite(*value)) {
     RtCheck(t->stopping || t->started, "the objective is not finite where the minimization starts");
+    t->walls++;
     *value = beyond(t);
     PetscCall(VecSet(gradient, 0));
+  } else {
+    t->walls = 0;
   }
   t->started = true;
   PetscFunctionReturn(0);
@@ -112,29 +118,50 @@ static PetscErrorCode monitor(Tao tao, void *context)
     t->value = point.value;
   } else if (!t->stopping && point.value != t->value) {
     PetscCall(take(t, x, &point));
-    if (t->iterations == t->params.iterations && !t->stopping)
-      PetscCall(TaoSetConvergedReason(tao, TAO_DIVERGED_MAXITS));
+    if (t->iterations == t->most && !t->stopping) PetscCall(TaoSetConvergedReason(tao, TAO_DIVERGED_MAXITS));
   }
   if (t->stopping) PetscCall(TaoSetConvergedReason(tao, TAO_DIVERGED_USER));
+  PetscFunctionReturn(0);
+}
+
+/* What TAO has no functions for, but options, becomes one where the user did not give it, while TAO reads them: more
+   memory than PETSc's 5 pairs of vectors, which need more passes; fewer tries than its 30 before a line search fails.
+ */
+static PetscErrorCode read_options(RtTao *t)
+{
+  static const char *const value[] = {"20", "20"};
+  char name[2][64];
+  PetscBool given[2];
+
+  PetscFunctionBegin;
+  snprintf(name[0], sizeof(name[0]), "-tao_%s_mat_lmvm_hist_size", t->type);
+  snprintf(name[1], sizeof(name[1]), "-tao_ls_max_funcs");
+  for (int i = 0; i < 2; i++) {
+    PetscCall(PetscOptionsHasName(NULL, NULL, name[i], &given[i]));
+    if (!given[i]) PetscCall(PetscOptionsSetValue(NULL, name[i], value[i]));
+  }
+  PetscCall(TaoSetFromOptions(t->tao));
+  for (int i = 0; i < 2; i++)
+    if (!given[i]) PetscCall(PetscOptionsClearValue(NULL, name[i]));
   PetscFunctionReturn(0);
 }
 
 /* A TAO that knows nothing yet, at the point taken last. */
 static PetscErrorCode begin(RtTao *t)
 {
-  PetscInt most, left = (PetscInt)PetscMin(t->params.iterations - t->iterations, PETSC_MAX_INT);
+  PetscInt most, left = (PetscInt)PetscMin(t->most - t->iterations, PETSC_MAX_INT);
 
   PetscFunctionBegin;
   PetscCall(TaoDestroy(&t->tao));
   PetscCall(VecCopy(t->taken, t->x));
   PetscCall(TaoCreate(t->params.comm, &t->tao));
-  PetscCall(TaoSetType(t->tao, TAOLMVM));
+  PetscCall(TaoSetType(t->tao, t->type));
   PetscCall(TaoSetSolution(t->tao, t->x));
   PetscCall(TaoSetObjectiveAndGradient(t->tao, NULL, objective, t));
   PetscCall(TaoSetMonitor(t->tao, monitor, t, NULL));
   PetscCall(TaoSetMaximumIterations(t->tao, left));
   PetscCall(TaoSetMaximumFunctionEvaluations(t->tao, PETSC_MAX_INT));
-  PetscCall(TaoSetFromOptions(t->tao));
+  PetscCall(read_options(t));
   PetscCall(TaoGetMaximumIterations(t->tao, &most));
   PetscCall(TaoSetMaximumIterations(t->tao, PetscMin(most, left)));
   PetscFunctionReturn(0);
@@ -143,16 +170,18 @@ static PetscErrorCode begin(RtTao *t)
 PetscErrorCode rt_tao_create(const RtTaoParams *params, RtTao **tao)
 {
   int64_t total = params->count;
+  char type[sizeof((*tao)->type)];
   RtTao *t;
 
   PetscFunctionBegin;
-  PetscCall(check_type());
+  PetscCall(choose_type(type, sizeof(type)));
   PetscCall(rt_agree_count(params->comm, 1, &total));
   RtCheck(total < PETSC_MAX_INT, "%lld unknowns are more than this PETSc can count (%lld)", (long long)total,
           (long long)PETSC_MAX_INT);
   PetscCall(PetscNew(&t));
   *tao = t;
   t->params = *params;
+  PetscCall(PetscStrncpy(t->type, type, sizeof(t->type)));
   PetscCall(VecCreate(params->comm, &t->x));
   PetscCall(VecSetSizes(t->x, (PetscInt)params->count, PETSC_DETERMINE));
   PetscCall(VecSetType(t->x, VECSTANDARD));
@@ -202,7 +231,7 @@ static PetscErrorCode explain(RtTao *t, TaoConvergedReason reason, char *text, s
     snprintf(text, length, "all %lld evaluations that -tao_max_funcs allows are done", (long long)most);
     break;
   case TAO_DIVERGED_LS_FAILURE:
-    snprintf(text, length, "the line search finds no lower value, %d times started anew", t->restarts);
+    snprintf(text, length, "the line search finds no lower value (new starts: %d)", t->restarts);
     break;
   case TAO_DIVERGED_USER:
     snprintf(text, length, "it was asked to stop");
@@ -225,12 +254,12 @@ static PetscErrorCode run(RtTao *t, TaoConvergedReason *reason)
     PetscCall(TaoGetConvergedReason(t->tao, reason));
     if (t->stopping) *reason = TAO_DIVERGED_USER;
     if (*reason != TAO_DIVERGED_LS_FAILURE) break;
-    if (t->iterations == before || t->iterations == t->params.iterations || t->restarts == t->params.restarts) break;
+    if (t->iterations == before || t->iterations == t->most || t->restarts == t->params.restarts) break;
   }
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_tao_solve(RtTao *tao, double *x, RtTaoResult *result)
+PetscErrorCode rt_tao_solve(RtTao *tao, double *x, int64_t iterations, RtTaoResult *result)
 {
   TaoConvergedReason reason = TAO_CONTINUE_ITERATING;
   const double *from;
@@ -241,7 +270,8 @@ PetscErrorCode rt_tao_solve(RtTao *tao, double *x, RtTaoResult *result)
   PetscCall(PetscArraycpy(to, x, tao->params.count));
   PetscCall(VecRestoreArrayWrite(tao->taken, &to));
   tao->started = tao->stopping = false;
-  tao->iterations = tao->evaluations = tao->restarts = 0;
+  tao->iterations = tao->evaluations = tao->restarts = tao->walls = 0;
+  tao->most = iterations;
   PetscCall(run(tao, &reason));
   PetscCall(VecGetArrayRead(tao->taken, &from));
   PetscCall(PetscArraycpy(x, from, tao->params.count));

@@ -19,9 +19,8 @@ typedef struct {
 
 typedef struct {
   MPI_Comm comm;
-  int64_t count;      /* unknowns of this rank, may be 0 */
-  int64_t iterations; /* most of them, over all starts; -tao_max_it can make it less */
-  int restarts;       /* most new starts after failed line searches */
+  int64_t count; /* unknowns of this rank, may be 0 */
+  int restarts;  /* most new starts after failed line searches */
   void *context;
   /* Collective. Value and gradient at x; gradient: [count]. value: the same bits on all ranks; where it is not finite
      the line search turns back, and the gradient does not matter. stop: set it on all ranks to end the minimization;
@@ -50,10 +49,11 @@ const char *rt_tao_types(void);
 PetscErrorCode rt_tao_create(const RtTaoParams *params, RtTao **tao);
 /* Collective. Accepts NULL. */
 PetscErrorCode rt_tao_destroy(RtTao **tao);
-/* Collective. Minimize from x, [count]; afterwards x is the point taken last, the lowest but for rounding. Where a line
-   search fails, all that TAO knows is thrown away and it starts again from there: its own second try inside overwrites
-   the gradient (PETSc 3.18, TaoSolve_LMVM). A start that takes no point is the last. */
-PetscErrorCode rt_tao_solve(RtTao *tao, double *x, RtTaoResult *result);
+/* Collective. Minimize from x, [count], by at most so many iterations over all starts; -tao_max_it can make it less;
+   afterwards x is the point taken last, the lowest but for rounding. Where a line search fails, all that TAO knows is
+   thrown away and it starts again from there: its own second try inside overwrites the gradient (PETSc 3.18,
+   TaoSolve_LMVM). A start that takes no point is the last. */
+PetscErrorCode rt_tao_solve(RtTao *tao, double *x, int64_t iterations, RtTaoResult *result);
 
 /* The options of TAO that the user gave and that change its way, a line `name=value` each, sorted; without -tao_type,
    and without those that only print. *text is allocated with PetscMalloc. Not collective. */

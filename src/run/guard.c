@@ -24,6 +24,10 @@ static void advise(const RtTrainer *t, char text[160])
 
   if (t->saved_step > 0)
     snprintf(saved, sizeof(saved), "the last checkpoint is of step %lld", (long long)t->saved_step);
+  if (t->full) {
+    snprintf(text, 160, "look at the data, and at the weights that the optimizer starts from; %s", saved);
+    return;
+  }
   snprintf(text, 160, "lower the learning rate (%g), limit the gradient (clip), or look at the data; %s",
            rt_schedule_rate(&t->schedule, t->step), saved);
 }
@@ -39,11 +43,9 @@ static int owner_of(const RtTrainer *t, int lane)
   return rank;
 }
 
-/* Collective. Run the lanes of the step again, one by one: the same numbers come out. All say where the first bad one
-   is. */
-static PetscErrorCode explain(RtTrainer *t)
+/* The lanes of the step run again, one by one: the same numbers come out. */
+PetscErrorCode rt_guard_explain(RtTrainer *t, int64_t epoch, int64_t step)
 {
-  int64_t epoch = t->step / t->steps, step = t->step % t->steps;
   char where[160] = "", advice[160];
   int first, count, bad, least;
   float *gradient;
@@ -112,22 +114,47 @@ static PetscErrorCode norm(RtTrainer *t, const float *gradient, int peak, double
   PetscFunctionReturn(0);
 }
 
+/* Over all ranks: somebody asked to stop, bits of the gradient's peak, the parameter that is not finite, a
+   checkpoint that could not be written. */
+static PetscErrorCode look(RtTrainer *t, int word[4])
+{
+  PetscFunctionBegin;
+  word[0] = rt_stop_asked();
+  word[1] = rt_reduce_peak(t->reduce);
+  word[2] = t->bad_value;
+  for (int i = 0; i < t->params->threads; i++)
+    if (!t->lane[i].finite) word[1] = BAD;
+  word[3] = rt_checkpoint_failed(t);
+  PetscCall(rt_agree_max(t->comm, 4, word));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_guard_look(RtTrainer *t, bool *stop, bool *finite)
+{
+  int word[4];
+
+  PetscFunctionBegin;
+  PetscCall(look(t, word));
+  if (word[3]) PetscCall(rt_checkpoint_wait(t)); /* returns the error */
+  *stop = word[0];
+  *finite = word[1] < RT_REDUCE_INFINITE;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_guard_judge(RtTrainer *t, const float *gradient, RtVerdict *verdict)
 {
-  int word[4] = {rt_stop_asked(), rt_reduce_peak(t->reduce), t->bad_value, rt_checkpoint_failed(t)};
+  int word[4];
   double length;
 
   PetscFunctionBegin;
-  for (int i = 0; i < t->params->threads; i++)
-    if (!t->lane[i].finite) word[1] = BAD;
-  PetscCall(rt_agree_max(t->comm, 4, word));
+  PetscCall(look(t, word));
   if (word[2] >= 0) PetscCall(rt_guard_parameters(t)); /* of the step before */
   if (word[3]) PetscCall(rt_checkpoint_wait(t));       /* returns the error */
   *verdict = (RtVerdict){.stop = word[0], .scale = 1};
   if (word[1] >= RT_REDUCE_INFINITE) {
     t->skips++;
     verdict->skip = t->params->skip_bad && t->skips <= PATIENCE;
-    if (!verdict->skip) PetscCall(explain(t));
+    if (!verdict->skip) PetscCall(rt_guard_explain(t, t->step / t->steps, t->step % t->steps));
     PetscFunctionReturn(0);
   }
   t->skips = 0;

@@ -18,7 +18,7 @@ static const struct {
     {"train_accuracy", "1", "fraction of training samples that the model got right while it was trained"},
     {"holdout_loss", "1", "mean loss over the held-out samples after the epoch"},
     {"holdout_accuracy", "1", "fraction of held-out samples that the model gets right after the epoch"},
-    {"learning_rate", "1", "learning rate of the epoch's last step"},
+    {"learning_rate", "1", "learning rate of the epoch's last step; of the optimizer tao the length of the step"},
     {"seconds", "s", "time of the epoch's training steps"},
     {"compute_seconds", "s", "mean over ranks: forward, loss, backward and update"},
     {"communication_seconds", "s",
@@ -26,6 +26,7 @@ static const struct {
     {"input_seconds", "s", "mean over ranks: loading and augmenting samples"},
     {"samples_per_second", "s-1", "training samples per second, all ranks together"},
     {"skipped_steps", "1", "steps that were left out as their loss or gradient was not finite"},
+    {"passes", "1", "passes over the training set: 1, or as many as the line search of the optimizer tao took"},
 };
 
 static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)

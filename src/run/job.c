@@ -5,6 +5,7 @@
 #include "core/message.h"
 #include "distill/loss.h"
 #include "optim/optimizer.h"
+#include "optim/tao.h"
 #include "run/init.h"
 
 #include <stdio.h>
@@ -68,7 +69,15 @@ static const char *fits(void)
   }
 
 #define TRAINING_OPTIONS(section, verbs, content)                                                                      \
-  {section "_epochs", RT_OPTION_INT, "20", 1, 1e6, NULL, verbs, content, "passes over the training set"},              \
+  {section "_epochs",                                                                                                  \
+   RT_OPTION_INT,                                                                                                      \
+   "20",                                                                                                               \
+   1,                                                                                                                  \
+   1e6,                                                                                                                \
+   NULL,                                                                                                               \
+   verbs,                                                                                                              \
+   content,                                                                                                            \
+   "passes over the training set; tao: iterations"},                                                                   \
       {section "_batch", RT_OPTION_INT, "256", 1, 1e8, NULL, verbs, content, "samples in a global batch"},             \
       {section "_lanes",                                                                                               \
        RT_OPTION_INT,                                                                                                  \
@@ -230,6 +239,8 @@ static const RtOption table[] = {
     {"distill_alpha", RT_OPTION_REAL, "0.9", 0, 1, NULL, DISTILL, STUDENT,
      "weight of the soft term, 1 - alpha weighs the hard one; 0 needs no teacher"},
     TRAINING_OPTIONS("distill", DISTILL, STUDENT),
+    {"tao_type", RT_OPTION_CHOICE, "lmvm", 0, 0, rt_tao_types, TRAINING, TEACHER | STUDENT,
+     "optimizer tao: method, lmvm is L-BFGS; PETSc's other options -tao_... work as well"},
     {"checkpoint_epochs", RT_OPTION_INT, "1", 0, MOST, NULL, TRAINING, 0,
      "write a checkpoint after so many epochs; 0: never"},
     {"checkpoint_steps", RT_OPTION_INT, "0", 0, MOST, NULL, TRAINING, 0, "write one after so many steps; 0: never"},

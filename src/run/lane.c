@@ -11,7 +11,8 @@
 PetscErrorCode rt_lane_feed(RtTrainer *t)
 {
   RtFeedParams params = {.source = t->input,
-                         .epochs = t->params->epochs,
+                         .epochs = t->full ? INT32_MAX : t->params->epochs,
+                         .repeat = t->full,
                          .batch = t->params->batch,
                          .lanes = t->params->lanes,
                          .rank = t->rank,

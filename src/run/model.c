@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/message.h"
 #include "distill/recipe.h"
+#include "optim/tao.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,16 +25,20 @@ PetscErrorCode rt_model_augment(const RtJob *job, const RtDatasetInfo *info, RtA
 PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
                                const char *teacher, const char *start, char **record)
 {
-  char *options, line[48] = "";
+  const char *section = content == RT_CONTENT_TEACHER ? "teacher" : "distill";
+  char *options, *tao = NULL, line[48] = "";
   size_t length;
 
   PetscFunctionBegin;
   PetscCall(rt_options_record(job->options, content, &options));
+  if (!strcmp(rt_options_text(job->options, section, "optimizer"), "tao")) PetscCall(rt_tao_record(&tao));
   if (window) snprintf(line, sizeof(line), "data_window=%lld\n", (long long)window);
-  length = strlen(options) + 3 * RT_HASH_TEXT + 96;
+  length = strlen(options) + (tao ? strlen(tao) : 0) + 3 * RT_HASH_TEXT + 96;
   PetscCall(PetscMalloc1(length, record));
-  snprintf(*record, length, "%s%sdataset=%s\nteacher=%s\nstart=%s\n", options, line, dataset, teacher, start);
+  snprintf(*record, length, "%s%s%sdataset=%s\nteacher=%s\nstart=%s\n", options, tao ? tao : "", line, dataset, teacher,
+           start);
   PetscCall(PetscFree(options));
+  PetscCall(PetscFree(tao));
   PetscFunctionReturn(0);
 }
 

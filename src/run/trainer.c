@@ -114,6 +114,7 @@ static PetscErrorCode start(RtTrainer *t)
   PetscCall(register_events(t));
   PetscCall(rt_checkpoint_start(t));
   PetscCall(start_lanes(t));
+  if (!p->optimizer->update) PetscCall(rt_fullbatch_create(t));
   PetscCall(rt_lane_feed(t));
   PetscFunctionReturn(0);
 }
@@ -131,6 +132,7 @@ static PetscErrorCode finish(RtTrainer *t)
   }
   PetscCall(PetscFree(t->lane));
   PetscCall(rt_feed_destroy(&t->feed));
+  PetscCall(rt_fullbatch_destroy(t));
   PetscCall(rt_reduce_destroy(&t->reduce));
   PetscCall(rt_predictor_destroy(&t->predictor));
   PetscCall(rt_plan_destroy(&t->plan));
@@ -140,8 +142,8 @@ static PetscErrorCode finish(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
-/* End the phase that runs now, and begin another; RT_PHASES: none. The lanes keep their own time, by thread. */
-static PetscErrorCode enter(RtTrainer *t, int phase)
+/* The lanes keep their own time, by thread. */
+PetscErrorCode rt_trainer_enter(RtTrainer *t, int phase)
 {
   double now = MPI_Wtime(), seconds = now - t->phase_start;
 
@@ -171,24 +173,24 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict
   PetscFunctionBegin;
   PetscCall(rt_fault_at(RT_FAULT_STEP));
   PetscCall(rt_plan_set_parameters(t->plan, t->parameter));
-  PetscCall(enter(t, RT_PHASE_LANES));
+  PetscCall(rt_trainer_enter(t, RT_PHASE_LANES));
   PetscCall(rt_lane_run(t, epoch, t->step % t->steps)); /* load, forward, loss, backward; allreduce begins to sum */
-  PetscCall(enter(t, RT_PHASE_SUM));
+  PetscCall(rt_trainer_enter(t, RT_PHASE_SUM));
   PetscCall(rt_reduce_scatter(t->reduce, &gradient)); /* allreduce: sum */
-  PetscCall(enter(t, RT_PHASE_JUDGE));
+  PetscCall(rt_trainer_enter(t, RT_PHASE_JUDGE));
   PetscCall(rt_guard_judge(t, gradient, verdict));
-  PetscCall(enter(t, RT_PHASE_UPDATE));
+  PetscCall(rt_trainer_enter(t, RT_PHASE_UPDATE));
   if (!verdict->skip) {
     rt_lane_accept(t);
     rt_update_own(t, gradient, verdict->scale); /* step */
-    PetscCall(enter(t, RT_PHASE_SPREAD));
+    PetscCall(rt_trainer_enter(t, RT_PHASE_SPREAD));
     PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
-    PetscCall(enter(t, RT_PHASE_UPDATE));
+    PetscCall(rt_trainer_enter(t, RT_PHASE_UPDATE));
     rt_update_limit(t);
   } else if (t->rank == 0) {
     rt_exact_add(&t->sum[RT_SUM_SKIPPED], 1);
   }
-  PetscCall(enter(t, RT_PHASES));
+  PetscCall(rt_trainer_enter(t, RT_PHASES));
   t->step++;
   PetscFunctionReturn(0);
 }
@@ -221,6 +223,7 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double seconds, double
   record[RT_HISTORY_INPUT] = t->time[RT_TIME_INPUT] / t->size;
   record[RT_HISTORY_THROUGHPUT] = (double)PetscMin(t->input->sampler->count, steps * p->batch) / seconds;
   record[RT_HISTORY_SKIPPED] = rt_exact_value(&t->sum[RT_SUM_SKIPPED]);
+  record[RT_HISTORY_PASSES] = 1;
   memset(t->sum, 0, sizeof(t->sum));
   memset(t->time, 0, sizeof(t->time));
   PetscFunctionReturn(0);
@@ -238,10 +241,10 @@ static void print_epoch(const RtTrainer *t, int64_t epoch, const double *record)
     snprintf(held, sizeof(held), "  held out %.4f", record[RT_HISTORY_HOLDOUT_ACCURACY]);
   else if (!isnan(record[RT_HISTORY_HOLDOUT_LOSS]))
     snprintf(held, sizeof(held), "  held out loss %.5g", record[RT_HISTORY_HOLDOUT_LOSS]);
-  rt_message_print("%s epoch %*lld/%lld  loss %.5f%s%s  %.*f%s samples/s  %.1f s", t->params->role,
-                   t->params->epochs > 99 ? 3 : 2, (long long)epoch + 1, (long long)t->params->epochs,
-                   record[RT_HISTORY_TRAIN_LOSS], accuracy, held, rate < 1e4 ? 0 : 1, rate < 1e4 ? rate : rate / 1e3,
-                   rate < 1e4 ? "" : "k", record[RT_HISTORY_SECONDS]);
+  rt_message_print("%s %s %*lld/%lld  loss %.5f%s%s  %.*f%s samples/s  %.1f s", t->params->role,
+                   t->full ? "iteration" : "epoch", t->params->epochs > 99 ? 3 : 2, (long long)epoch + 1,
+                   (long long)t->params->epochs, record[RT_HISTORY_TRAIN_LOSS], accuracy, held, rate < 1e4 ? 0 : 1,
+                   rate < 1e4 ? rate : rate / 1e3, rate < 1e4 ? "" : "k", record[RT_HISTORY_SECONDS]);
 }
 
 /* Best by accuracy, then by loss; for regression by loss. */
@@ -257,9 +260,7 @@ static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accur
   t->best_loss = loss;
 }
 
-/* stopped: set where that was asked for while the held-out part was evaluated. Then all but the epoch's steps comes
-   when the run goes on. */
-static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
+PetscErrorCode rt_trainer_end_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
 {
   double *record = t->history + epoch * RT_HISTORY_COLUMNS, seconds = MPI_Wtime() - t->epoch_start, loss, accuracy;
   bool left_out;
@@ -270,6 +271,7 @@ static PetscErrorCode end_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
   *stopped = *stopped || left_out;
   if (left_out) PetscFunctionReturn(0);
   PetscCall(sum_up(t, epoch, seconds, record));
+  if (t->full) rt_fullbatch_record(t, record);
   record[RT_HISTORY_HOLDOUT_LOSS] = loss;
   record[RT_HISTORY_HOLDOUT_ACCURACY] = accuracy;
   remember_best(t, epoch, loss, accuracy);
@@ -285,7 +287,7 @@ static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
 {
   RtProgress progress;
   RtVerdict verdict = {0};
-  char title[48];
+  char title[96];
 
   PetscFunctionBegin;
   snprintf(title, sizeof(title), "%s epoch %lld/%lld", t->params->role, (long long)epoch + 1,
@@ -302,6 +304,16 @@ static PetscErrorCode train_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode train_epochs(RtTrainer *t, bool *stopped)
+{
+  PetscFunctionBegin;
+  for (int64_t epoch = t->records; epoch < t->params->epochs && !*stopped; epoch++) {
+    PetscCall(train_epoch(t, epoch, stopped));
+    if (t->step == (epoch + 1) * t->steps) PetscCall(rt_trainer_end_epoch(t, epoch, stopped));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
 {
   const RtTrainerParams *p = t->params;
@@ -311,19 +323,14 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
   PetscCall(rt_checkpoint_read(t, &found));
   t->saved_step = t->step;
   if (found)
-    rt_message_print("%s: going on after epoch %lld, step %lld of %lld", p->role, (long long)t->records,
-                     (long long)(t->step - t->records * t->steps), (long long)t->steps);
+    rt_message_print("%s: going on after %s %lld, step %lld of %lld", p->role, t->full ? "iteration" : "epoch",
+                     (long long)t->records, (long long)(t->step - t->records * t->steps), (long long)t->steps);
   t->began = t->step;
-  for (int64_t epoch = t->records; epoch < p->epochs; epoch++) {
-    PetscCall(train_epoch(t, epoch, &result->stopped));
-    if (t->step == (epoch + 1) * t->steps) PetscCall(end_epoch(t, epoch, &result->stopped));
-    if (!result->stopped) continue;
-    PetscCall(rt_checkpoint_write(t));
-    break;
-  }
+  PetscCall(t->full ? rt_fullbatch_train(t, &result->stopped) : train_epochs(t, &result->stopped));
+  if (result->stopped) PetscCall(rt_checkpoint_write(t));
   PetscCall(rt_checkpoint_wait(t));
   result->epochs = t->records;
-  result->best_epoch = t->best_epoch ? t->best_epoch : p->epochs;
+  result->best_epoch = t->best_epoch ? t->best_epoch : t->records;
   result->accuracy = t->best_epoch ? t->best_accuracy
                      : t->predictor && t->records
                          ? t->history[(t->records - 1) * RT_HISTORY_COLUMNS + RT_HISTORY_HOLDOUT_ACCURACY]

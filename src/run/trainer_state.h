@@ -24,6 +24,7 @@ enum {
   RT_HISTORY_INPUT,
   RT_HISTORY_THROUGHPUT,
   RT_HISTORY_SKIPPED,
+  RT_HISTORY_PASSES,
   RT_HISTORY_COLUMNS
 };
 
@@ -76,12 +77,28 @@ typedef struct {
   int64_t records;
   double *history; /* [epochs][RT_HISTORY_COLUMNS] on rank 0 */
   double time[RT_TIMES];
-  double epoch_start; /* seconds */
-  int64_t began;      /* step at which this process began */
-  int64_t saved_step; /* of the last checkpoint; 0: none */
-  int skips;          /* bad steps in a row, just before */
-  int bad_value;      /* a parameter whose own part is not finite after an update; -1: none */
+  double epoch_start;       /* seconds */
+  int64_t began;            /* step at which this process began */
+  int64_t saved_step;       /* of the last checkpoint; 0: none */
+  struct RtFullbatch *full; /* of the optimizer tao; NULL for the others */
+  int skips;                /* bad steps in a row, just before */
+  int bad_value;            /* a parameter whose own part is not finite after an update; -1: none */
 } RtTrainer;
+
+/* End the phase that runs now, and begin another; RT_PHASES: none. */
+PetscErrorCode rt_trainer_enter(RtTrainer *t, int phase);
+/* Collective. The record of an epoch whose steps are done: sums, held-out part, history, and the checkpoint where it is
+   due. stopped: set where that was asked for while the held-out part was evaluated. Then all but the epoch's steps
+   comes when the run goes on. */
+PetscErrorCode rt_trainer_end_epoch(RtTrainer *t, int64_t epoch, bool *stopped);
+
+/* Collective. Training with the optimizer tao, in the place of epochs of steps. Create: errors (usage): what does not
+   go with it. Train: from t->parameter, until `epochs` records; stopped: on request. Record: what differs from that of
+   an epoch of steps. */
+PetscErrorCode rt_fullbatch_create(RtTrainer *t);
+PetscErrorCode rt_fullbatch_destroy(RtTrainer *t);
+PetscErrorCode rt_fullbatch_train(RtTrainer *t, bool *stopped);
+void rt_fullbatch_record(const RtTrainer *t, double *record);
 
 /* Make what feeds the lanes of this rank. */
 PetscErrorCode rt_lane_feed(RtTrainer *t);
@@ -103,6 +120,10 @@ typedef struct {
 /* Collective. Look at the losses and the summed gradient of the own parts, [rt_reduce_owned].
    Errors: numbers that are not finite, by step, lane and layer. */
 PetscErrorCode rt_guard_judge(RtTrainer *t, const float *gradient, RtVerdict *verdict);
+/* Collective. The same without a verdict: somebody asked to stop; losses and gradients of the step are finite. */
+PetscErrorCode rt_guard_look(RtTrainer *t, bool *stop, bool *finite);
+/* Collective. Always an error: where, in that step, the first number stands that is not finite. */
+PetscErrorCode rt_guard_explain(RtTrainer *t, int64_t epoch, int64_t step);
 /* Collective. Errors: parameters that are not finite after an update, by name. */
 PetscErrorCode rt_guard_parameters(RtTrainer *t);
 

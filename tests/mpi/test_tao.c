@@ -209,13 +209,8 @@ static void option(const char *name, const char *value)
 static PetscErrorCode minimize(Problem *p, double start, int64_t iterations, const double *wanted, double *off,
                                RtTaoResult *result)
 {
-  RtTaoParams params = {.comm = PETSC_COMM_WORLD,
-                        .count = p->count,
-                        .iterations = iterations,
-                        .restarts = 5,
-                        .context = p,
-                        .evaluate = evaluate,
-                        .accept = accept};
+  RtTaoParams params = {
+      .comm = PETSC_COMM_WORLD, .count = p->count, .restarts = 5, .context = p, .evaluate = evaluate, .accept = accept};
   RtTao *tao = NULL;
   double x[MOST], most = 0;
   PetscErrorCode error;
@@ -223,7 +218,7 @@ static PetscErrorCode minimize(Problem *p, double start, int64_t iterations, con
   PetscFunctionBegin;
   for (int i = 0; i < MOST; i++) x[i] = start;
   error = rt_tao_create(&params, &tao);
-  if (!error) error = rt_tao_solve(tao, x, result);
+  if (!error) error = rt_tao_solve(tao, x, iterations, result);
   RT_MUST(rt_tao_destroy(&tao));
   *off = 0;
   for (int i = 0; i < p->n; i++) most = fmax(most, fabs(wanted[i]));
