@@ -200,7 +200,7 @@ static PetscErrorCode accept(void *context, const RtTaoPoint *point, bool *stop)
   t->step += t->steps;
   t->full->step = point->step;
   PetscCall(rt_trainer_end_epoch(t, records, stop));
-  if (t->records == records) t->step -= t->steps; /* the run goes on from here, and its first iteration is this one */
+  if (t->records == records) t->step -= t->steps; /* stopped before its record: it comes again */
   asked = *stop || rt_stop_asked();
   PetscCall(rt_agree_max(t->comm, 1, &asked));
   *stop = asked;
