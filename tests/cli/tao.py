@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from support.cli import RANKS, SLOW, TRAIN, checkpoint, checkpoints, main, options, read, run, sha, small
+from support.cli import RANKS, SLOW, TRAIN, checkpoint, checkpoints, main, metadata, options, read, run, sha, small
 
 SAMPLES, FEATURES, CLASSES, TARGETS, DECAY = 240, 6, 3, 2, 0.02
 random = np.random.default_rng(7)
@@ -215,6 +215,19 @@ def test_often():
     assert records > 14, f"{records} records"
 
 
+def test_windows():
+    """Data larger than memory: each pass sees the same samples, also after one that was broken off."""
+    memory = ["-data_memory", "5000"]
+    for ranks in 1, RANKS:
+        run("distill", job(f"windows{ranks}", "classes.nc", "hard.onnx"), memory, ranks=ranks)
+        assert "data_window=" in metadata(f"windows{ranks}/student.onnx")["retort_record"]
+        value, least = (objective(weights(f"{name}/student.onnx"), entropy)[0] for name in (f"windows{ranks}", "entropy1"))
+        assert abs(value / least - 1) < 6e-8, f"{value}, not {least}"
+    run("distill", job("steep2", "steep.nc", "squares.onnx", distill_loss="mse", distill_weight_decay=0, distill_epochs=50), memory)
+    losses, wanted = (read(f"{name}/student-history.nc", "train_loss") for name in ("steep2", "steep"))
+    assert abs(losses[-1] / wanted[-1] - 1) < 1e-3, f"{losses[-1]}, not {wanted[-1]}"
+
+
 def any_end(*words, **more):
     try:
         run(*words, **more)
@@ -260,4 +273,4 @@ def test_refused():
         assert np.array_equal(one, other), "it does not see the samples as they are"
 
 
-main(test_convex, test_ranks, test_methods, test_stops, test_often, test_not_finite, test_refused)
+main(test_convex, test_ranks, test_methods, test_stops, test_often, test_not_finite, test_windows, test_refused)

@@ -107,8 +107,8 @@ static RtFeed *make_feed(const RtFeedSource *source, int rank, int size)
   return feed;
 }
 
-/* One lane's rows of one step; sample: [ROWS] gets their numbers. */
-static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane, int64_t *sample)
+/* One lane's rows of one step and the view that they must be; sample: [ROWS] gets their numbers. */
+static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane, int view, int64_t *sample)
 {
   float input[ROWS][SIZE], target[ROWS][TARGETS], teacher[ROWS][WIDTH];
   int32_t label[ROWS];
@@ -118,7 +118,6 @@ static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane
   rt_feed_lane(feed, epoch, step, lane, &rows);
   for (int r = 0; r < ROWS; r++) {
     const int64_t i = sample[r];
-    const int view = (int)(epoch % VIEWS);
 
     for (int k = 0; k < SIZE; k++) right = right && input[r][k] == (i < 0 ? 0 : input_of(i, k));
     for (int k = 0; k < TARGETS; k++) right = right && target[r][k] == (i < 0 ? 0 : target_of(i, k));
@@ -139,7 +138,7 @@ static void run(const RtFeedSource *source, int size, int64_t begin, int64_t *or
     for (int64_t s = begin; s < EPOCHS * STEPS; s++) {
       RT_MUST(rt_feed_prepare(feed, s / STEPS, s % STEPS));
       for (int lane = first; lane < first + own; lane++)
-        check_rows(feed, s / STEPS, s % STEPS, lane, order + (s * LANES + lane) * ROWS);
+        check_rows(feed, s / STEPS, s % STEPS, lane, (int)(s / STEPS % VIEWS), order + (s * LANES + lane) * ROWS);
     }
     RT_MUST(rt_feed_destroy(&feed));
   }
@@ -190,6 +189,34 @@ static PetscErrorCode test_lanes(void)
   }
   PetscCall(PetscFree3(wanted, got, other));
   PetscFunctionReturn(0);
+}
+
+/* The same epoch again and again, some of them broken off. */
+static void test_repeat(int64_t window)
+{
+  static const int64_t end[] = {STEPS, 3, STEPS - 1, 1, 9, STEPS, STEPS};
+  const RtFeedSource source = source_of(window);
+  RtFeedParams params = {.source = &source,
+                         .epochs = INT32_MAX,
+                         .repeat = true,
+                         .batch = BATCH,
+                         .lanes = LANES,
+                         .own_lanes = LANES,
+                         .size = 1};
+  int64_t wanted[STEPS][LANES][ROWS], got[ROWS];
+  RtFeed *feed;
+
+  RT_MUST(rt_feed_create(&params, &feed));
+  for (size_t pass = 0; pass < sizeof(end) / sizeof(*end); pass++)
+    for (int64_t s = 0; s < end[pass]; s++) {
+      RT_MUST(rt_feed_prepare(feed, (int64_t)pass, s));
+      for (int lane = 0; lane < LANES; lane++) {
+        check_rows(feed, (int64_t)pass, s, lane, 0, pass ? got : wanted[s][lane]);
+        RT_TEST_CHECK(!pass || !memcmp(got, wanted[s][lane], sizeof(got)), "window %d, pass %d, step %d: other samples",
+                      (int)window, (int)pass, (int)s);
+      }
+    }
+  RT_MUST(rt_feed_destroy(&feed));
 }
 
 /* All held-out samples, micro-batches dealt out one by one. */
@@ -274,6 +301,7 @@ static PetscErrorCode test(int argc, char **argv)
   (void)argv;
   make_data();
   PetscCall(test_lanes());
+  for (int k = 0; k < 3; k++) test_repeat((int64_t[]){0, 4 * ROWS, 7 * ROWS}[k]);
   for (int size = 1; size < 6; size += 2) {
     test_holdout(0, size);
     test_holdout(2 * ROWS, size);
