@@ -85,7 +85,7 @@ for stage in "${wanted[@]}"; do
     submit "$stage" "$stage" "${options[@]}" -- "$@"
   fi
 done
-if [ -n "$before" ] || { [ -e "$slurm_folder/../analysis/report.py" ] && ! is_done report "$@"; }; then
+if [ -n "$before" ] || { [ -e "$analysis/report.py" ] && ! is_done report "$@"; }; then
   mails=END,FAIL,INVALID_DEPEND
   # shellcheck disable=SC2154
   submit report report "${report_resources[@]}" -- "$@"

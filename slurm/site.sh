@@ -46,5 +46,6 @@ stop_seconds=120
 # So often a job is started without getting further before it is given up.
 tries=5
 
-# For the report: a Python with xarray and matplotlib.
+# For the report: a Python with xarray, netCDF4 and matplotlib; and Retort's folder analysis/, beside this one if not named.
 python=python3
+#analysis=/opt/retort/share/retort/analysis

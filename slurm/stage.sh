@@ -8,7 +8,7 @@ say() { printf '%(%F %T)T slurm: %s\n' -1 "$*"; }
 # Read site.sh and find the program.
 read_site() {
   # shellcheck disable=SC2034
-  mail='' label_array='' launcher=(srun --mpi=pmix) tries=5 stop_seconds=120 python=python3
+  mail='' label_array='' launcher=(srun --mpi=pmix) tries=5 stop_seconds=120 python=python3 analysis=$slurm_folder/../analysis
   # shellcheck source=slurm/site.sh
   source "$slurm_folder/site.sh"
   : "${RETORT:=$slurm_folder/../build/retort}"
@@ -101,12 +101,13 @@ run_stage() {
   child='' told='' errors=''
   trap on_signal TERM USR1
   trap 'rm -rf "${errors%/*}"' EXIT
-  local verb=$1 code ranks=SLURM_NTASKS${part:+_HET_GROUP_$part} cpus=SLURM_CPUS_PER_TASK${part:+_HET_GROUP_$part}
+  local verb=$1 code of_part=${part:+_HET_GROUP_$part}
+  local ranks=SLURM_NTASKS$of_part cpus=SLURM_CPUS_PER_TASK$of_part nodes=SLURM_JOB_NODELIST$of_part
   shift
   # This is still the number that was submitted where the job got fewer nodes when it was queued again.
-  if [ -z "${part:-}" ] && [ "${SLURM_NTASKS:-1}" -gt $((${SLURM_NTASKS_PER_NODE:-${SLURM_NTASKS:-1}} * SLURM_JOB_NUM_NODES)) ]; then
-    export SLURM_NTASKS=$((SLURM_NTASKS_PER_NODE * SLURM_JOB_NUM_NODES))
-    export SLURM_NPROCS=$SLURM_NTASKS
+  local most=$((${SLURM_NTASKS_PER_NODE:-0} * SLURM_JOB_NUM_NODES))
+  if [ -z "${part:-}" ] && [ $most -gt 0 ] && [ "${SLURM_NTASKS:-1}" -gt $most ]; then
+    export SLURM_NTASKS=$most SLURM_NPROCS=$most
   fi
   read_site
   find_run "$@"
@@ -116,7 +117,7 @@ run_stage() {
   [ -n "$RETORT" ] || give_up 1 "there is no program retort: set RETORT in $slurm_folder/site.sh"
   mkdir -p "$run/slurm"
   count_start "$verb"
-  say "$verb in $run, job $job_id, start $starts: ${!ranks:-1} ranks of ${!cpus:-1} threads on $SLURM_JOB_NODELIST"
+  say "$verb in $run, job $job_id, start $starts: ${!ranks:-1} ranks of ${!cpus:-1} threads on ${!nodes}"
   comment ""
   launch "$verb" "$@"
   # srun can end with 0 where it could not start the ranks.

@@ -39,7 +39,16 @@ newest() { # newest FILE …: the one written last, of those that are there
   echo "$last"
 }
 
-# One stage of training: training ROLE SECTION MODEL. Sets state (done, begun or '') and text.
+# How long so many epochs will take if each takes as long as the last one; nothing without ncdump.
+time_left() { # time_left HISTORY EPOCHS
+  local last
+  last=$(ncdump -v seconds "$1" 2>/dev/null | sed -n '/^ seconds =/,$p' | tr -c '0-9.e+\n-' ' ' | xargs | sed 's/.* //') || true
+  [ -z "$last" ] || awk -v s="$last" -v n="$2" 'BEGIN { t = s * n
+    if (t < 120) printf ", %.0f s left", t; else if (t < 7200) printf ", %.0f min left", t / 60
+    else printf ", %.1f h left", t / 3600 }'
+}
+
+# One stage of training: training ROLE SECTION. Sets state (done, begun or '') and text.
 training() {
   local role=$1 section=$2 history=$run/$1-history.nc point epochs=0 of='' words
   point=$(newest "$run/checkpoint/$role"*.nc)
@@ -54,6 +63,7 @@ training() {
     state='done' text="${epochs:-?} epochs"
   elif [ -n "$point" ] || [ -e "$history" ]; then
     state=begun text="${epochs:-0} of ${of:-?} epochs done"
+    if [ "${of:-0}" -gt "${epochs:-0}" ]; then text+=$(time_left "$history" $((of - epochs))); fi
     [ -z "$point" ] || text+=", checkpoint of $(age "$point")"
   fi
 }
@@ -111,7 +121,7 @@ show() {
   echo "  now: ${now:-all done}${left[*]:+; then ${left[*]}}"
   # What Slurm knows of its jobs, where there is a Slurm.
   if [ -s "$run/slurm/jobs" ] && command -v squeue >/dev/null; then
-    squeue -h -u "$(id -un)" -o '%F %i %j %T %M %l %r' 2>/dev/null | while read -r base id name job_state used limit why; do
+    squeue -h -u "$(id -un)" -S i -o '%F %i %j %T %M %l %r' 2>/dev/null | while read -r base id name job_state used limit why; do
       if grep -q " $base$" "$run/slurm/jobs"; then
         printf '  job %-8s %-8s %s, %s of %s%s\n' "$id" "$name" "$job_state" "$used" "$limit" \
           "$([ "$why" = None ] || echo ", $why")"

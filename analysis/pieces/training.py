@@ -232,13 +232,13 @@ def other(histories, name):
 
 
 def other_names(histories):
-    """Columns that no other picture shows; one that is zero throughout, such as the steps left out, tells nothing."""
+    """Columns that no other picture shows; one that is the same throughout, such as no steps left out, tells nothing."""
     names = [
         n
         for h in histories.values()
         if h is not None
         for n in h.data_vars
-        if h[n].dims == ("epoch",) and n not in DRAWN and not n.endswith(SECONDS) and (h[n] != 0).any()
+        if h[n].dims == ("epoch",) and n not in DRAWN and not n.endswith(SECONDS) and not h[n].max() == h[n].min()
     ]
     return list(dict.fromkeys(names))
 

@@ -63,7 +63,7 @@ PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info,
 /* A store that is read in parts, one view at a time. Not collective. open: shards that stay open, at least 1, the last
    that were read: to open one takes a millisecond, to keep it open takes RT_LABELSTORE_OPEN bytes of memory. */
 typedef struct RtLabelstoreReader RtLabelstoreReader;
-enum { RT_LABELSTORE_OPEN = 3 << 19 };
+enum { RT_LABELSTORE_OPEN = 5 << 19 };
 PetscErrorCode rt_labelstore_reader_create(const char *dir, const RtLabelstoreInfo *info, int open,
                                            RtLabelstoreReader **reader);
 /* Accepts NULL. */

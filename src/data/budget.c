@@ -10,9 +10,10 @@ enum {
   PIECE_PART = 16,   /* what is read at once takes no more than this part, */
   PIECE = 1 << 20,   /* and no more than this many bytes */
   BLOCKS = 16,       /* in a window, */
-  FEWEST_BLOCKS = 4, /* or so many, where blocks would be smaller than a chunk */
+  FEWEST_BLOCKS = 4, /* or so many, where blocks would be smaller than two chunks */
   OPEN_PART = 32,    /* open shards of a label store take no more than this part, */
-  MOST_OPEN = 16,    /* and are no more than this */
+  MOST_OPEN = 16,    /* and are no more than this; one there must be, */
+  LIBRARY_PART = 8,  /* which is not counted beyond this part */
   NUMBER = 8         /* bytes of a sample's number in a list */
 };
 
@@ -40,10 +41,11 @@ int rt_budget_open(const RtBudget *b)
   return (int)PetscMax(1, PetscMin(MOST_OPEN, b->memory / OPEN_PART / RT_LABELSTORE_OPEN));
 }
 
-/* What stands beside the windows. The first shard is like the dataset itself: the library's. */
+/* What stands beside the windows. */
 static int64_t other_bytes(const RtBudget *b)
 {
-  const int64_t shards = b->logits ? (rt_budget_open(b) - 1) * (int64_t)RT_LABELSTORE_OPEN : 0;
+  const int64_t open = PetscMin(rt_budget_open(b) * (int64_t)RT_LABELSTORE_OPEN, b->memory / LIBRARY_PART);
+  const int64_t shards = b->logits ? open : 0;
   const int64_t piece = rt_gather_bytes(rt_budget_piece(b), b->sample, b->logits);
 
   return rt_size_plus(rt_size_plus(rt_sampler_bytes(b->samples, b->held), held_bytes(b)), rt_size_plus(piece, shards));
@@ -71,7 +73,7 @@ PetscErrorCode rt_budget_window(const RtBudget *b, int64_t count, int64_t *windo
 
 int64_t rt_budget_block(const RtBudget *b, int64_t window)
 {
-  const int64_t chunk = rt_netcdf_chunk(rt_size_times(b->samples, b->sample)) / b->sample;
+  const int64_t chunks = 2 * rt_netcdf_chunk(rt_size_times(b->samples, b->sample)) / b->sample;
 
-  return PetscMax(1, PetscMax(window / BLOCKS, PetscMin(chunk, window / FEWEST_BLOCKS)));
+  return PetscMax(1, PetscMax(window / BLOCKS, PetscMin(chunks, window / FEWEST_BLOCKS)));
 }

@@ -51,13 +51,14 @@ static PetscErrorCode refuse_damage(const RtLabelstoreShard *shard)
   PetscFunctionReturn(0);
 }
 
-/* Without a cache for its chunks: there would be as many as there are open shards. */
+/* One chunk stays in memory, as the next samples are often in it. */
 static PetscErrorCode begin(RtLabelstoreShard *shard, const RtLabelstoreInfo *found, const RtLabelstoreInfo *info)
 {
   PetscFunctionBegin;
   if (!shard->why[0]) PetscCall(rt_labelstore_compare(shard, found, info));
   PetscCall(refuse_damage(shard));
-  RtNetcdfRead(shard->path, nc_set_var_chunk_cache(shard->nc, shard->logits, 0, 1, 0));
+  RtNetcdfRead(shard->path,
+               nc_set_var_chunk_cache(shard->nc, shard->logits, sizeof(float) * RT_LABELSTORE_CHUNK, 11, 0));
   PetscFunctionReturn(0);
 }
 

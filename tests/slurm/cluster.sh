@@ -157,11 +157,12 @@ start() {
   await 30 idle "${nodes[@]}" || refuse "slurmctld with four slurmd"
 }
 
-# The daemons do not come up: this machine does not let them. Their words are the only hint.
+# The daemons do not come up. Their words are the only hint.
 refuse() {
   tail -n 5 "$folder"/*.out "$folder"/*.log "$short"/*.log 2>/dev/null || true
   stop
-  skip "$1 does not start here; the last lines of the logs are above"
+  echo "cluster.sh: $1 does not start here; the last lines of the logs are above" >&2
+  exit 1
 }
 
 # Process numbers of the daemons (of one node, or all), of the slurmstepd that they started, which write over their

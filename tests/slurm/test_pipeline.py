@@ -27,7 +27,7 @@ def test_pipeline():
     frozen = freeze("piped", 8, lambda: glob.glob("piped/checkpoint/teacher*.nc"))
     assert "piped: train" in ask("squeue", "--noheader", "--format=%k", "--jobs=" + jobs["train"])
     status = ask("slurm/status.sh", "piped")
-    assert re.search(r"train +begun +\d+ of 80 epochs done, checkpoint of \d+ s ago", status), status
+    assert re.search(r"train +begun +\d+ of 80 epochs done, \d+ (s|min) left, checkpoint of \d+ s ago", status), status
     assert "then label distill eval report" in status and re.search(rf"job {jobs['train']} +train +RUNNING", status), status
     again, said = pipeline("piped")
     assert "in the queue already" in said and again == jobs, said
@@ -164,7 +164,5 @@ def test_no_progress():
 
 
 start()
-import sys
-if len(sys.argv) > 3: main(*[globals()[n] for n in sys.argv[3:]]); sys.exit()
 main(test_undisturbed, test_pipeline, test_mistakes, test_array, test_array_in_pipeline, test_hetero, test_mpirun,
      test_no_progress)
