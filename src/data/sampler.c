@@ -68,7 +68,7 @@ static void choose(RtSampler *s, const RtSamplerParams *params)
   }
   for (int64_t i = 0; limited && i < params->limit; i++)
     put(s, rt_random_permute(&permutation, (uint64_t)(params->holdout + i)), true);
-  qsort(s->held_out, (size_t)s->held, sizeof(int64_t), compare);
+  if (s->held) qsort(s->held_out, (size_t)s->held, sizeof(int64_t), compare);
 }
 
 /* Take the classes that are left out from the pool. */

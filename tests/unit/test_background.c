@@ -42,6 +42,7 @@ static PetscErrorCode test(int argc, char **argv)
   for (int i = 0; i < JOBS; i++) RT_TEST_CHECK(order[i] == i, "job %d came as number %d", order[i], i);
 
   /* an error is handed out once, by the first to wait */
+  done = 0;
   RT_MUST(rt_background_submit(background, fail, NULL, &bad));
   RT_MUST(rt_background_submit(background, note, &number[7], &good));
   RT_TEST_FAILS(rt_background_wait(background, bad));
