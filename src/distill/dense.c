@@ -90,6 +90,21 @@ PetscErrorCode rt_dense_find(const RtGraph *graph, int *count, RtDense **dense)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_dense_hidden(const RtGraph *graph, int *count, int **value)
+{
+  RtDense *dense;
+  int layers;
+
+  PetscFunctionBegin;
+  *count = 0;
+  PetscCall(rt_dense_find(graph, &layers, &dense));
+  PetscCall(PetscMalloc1(layers + 1, value));
+  for (int i = 1; i < layers; i++) (*value)[(*count)++] = dense[i].input;
+  (*value)[(*count)++] = rt_graph_logits(graph);
+  PetscCall(PetscFree(dense));
+  PetscFunctionReturn(0);
+}
+
 void rt_dense_get(const RtGraph *graph, const RtDense *dense, double *weight, double *bias)
 {
   for (int64_t i = 0; weight && i < dense->in; i++)

@@ -17,6 +17,10 @@ typedef struct {
    PetscMalloc. */
 PetscErrorCode rt_dense_find(const RtGraph *graph, int *count, RtDense **dense);
 
+/* The hidden layers' activations and the logits: what enters each fully connected layer but the first, and what the
+   model gives. *value: ids, allocated with PetscMalloc. */
+PetscErrorCode rt_dense_hidden(const RtGraph *graph, int *count, int **value);
+
 /* weight: [in, out] row-major; bias: [out], zeros where there is none. Any may be NULL. */
 void rt_dense_get(const RtGraph *graph, const RtDense *dense, double *weight, double *bias);
 /* Errors: a bias where the layer has none. */

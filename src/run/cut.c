@@ -15,14 +15,13 @@ static PetscErrorCode decompose_group(const RtCut *cut, RtLowrank *l, int first,
   RtMoments moments = {.job = cut->job,
                        .dataset = cut->dataset,
                        .sampler = cut->sampler,
-                       .graph = cut->teacher,
                        .layers = last - first,
                        .layer = layer};
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
   for (int i = first; i < last; i++) {
-    layer[i - first] = (RtMomentsLayer){l->dense[i].input, l->dense[i].in};
+    layer[i - first] = (RtMomentsLayer){cut->teacher, l->dense[i].input, l->dense[i].in};
     gram[i - first] = NULL;
   }
   if (cut->dataset) PetscCall(rt_moments_collect(&moments, gram, stopped));

@@ -8,6 +8,7 @@
 #include "run/model.h"
 #include "run/outcome.h"
 #include "run/predictor.h"
+#include "run/similarity.h"
 #include "run/stages.h"
 #include "run/stop.h"
 
@@ -315,6 +316,19 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode compare_layers(const RtJob *job, const RtDataset *dataset, RtGraph **graph,
+                                     const RtEvaluation *result, bool *stopped)
+{
+  RtSimilarityModel model[RT_MODELS];
+
+  PetscFunctionBegin;
+  RtCheck(graph[RT_TEACHER] && graph[RT_STUDENT], "-eval_cka compares the layers of two models, but there is one in %s",
+          job->dir);
+  for (int m = 0; m < RT_MODELS; m++) model[m] = (RtSimilarityModel){role[m], graph[m], result->hash[m]};
+  PetscCall(rt_similarity_write(job, dataset, model, stopped));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool *stopped)
 {
   Evaluator e = {.job = job, .info = rt_dataset_info(dataset), .stoppable = !rt_stop_late()};
@@ -330,6 +344,8 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
     result.metrics = &e.metrics[0];
     error = rt_evaluation_write(&result);
     if (!error) rt_evaluation_print(&result);
+    if (!error && rt_options_bool(job->options, "eval", "cka"))
+      error = compare_layers(job, dataset, graph, &result, stopped);
   }
   PetscCall(PetscFree(result.bias.confusion));
   PetscCall(rt_outcome_destroy(&result.outcomes));

@@ -92,10 +92,9 @@ static PetscErrorCode find_directions(const RtJob *job, const RtGram *gram, Dire
 }
 
 /* Of what enters a layer, over the training samples. */
-static RtMoments moments_of(const RtJob *job, const RtTrainset *data, const RtGraph *graph, const RtMomentsLayer *layer)
+static RtMoments moments_of(const RtJob *job, const RtTrainset *data, RtMomentsLayer *layer)
 {
-  return (RtMoments){
-      .job = job, .dataset = data->dataset, .sampler = &data->sampler, .graph = graph, .layers = 1, .layer = layer};
+  return (RtMoments){.job = job, .dataset = data->dataset, .sampler = &data->sampler, .layers = 1, .layer = layer};
 }
 
 /* The layer's weights, projected onto the directions and scaled so that its outputs vary as much as random weights of
@@ -143,8 +142,8 @@ static PetscErrorCode start_pca(const RtJob *job, const RtTrainset *data, RtGrap
                                 bool *stopped)
 {
   double energy = rt_options_real(job->options, "student", "init_energy");
-  RtMomentsLayer layer = {dense->input, dense->in};
-  RtMoments moments = moments_of(job, data, graph, &layer);
+  RtMomentsLayer layer = {graph, dense->input, dense->in};
+  RtMoments moments = moments_of(job, data, &layer);
   Directions found = {.n = dense->in, .part = energy > 0 ? energy : pca_energy};
   RtGram *gram = NULL;
   PetscErrorCode error;
@@ -224,8 +223,8 @@ static PetscErrorCode regress(const RtJob *job, Regression *r)
 static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
                                   RtGraph *graph, const RtDense *dense, bool *stopped)
 {
-  RtMomentsLayer layer = {dense->input, dense->in};
-  RtMoments moments = moments_of(job, data, graph, &layer);
+  RtMomentsLayer layer = {graph, dense->input, dense->in};
+  RtMoments moments = moments_of(job, data, &layer);
   Regression r = {.in = dense->in, .out = dense->out};
   RtLabelstoreInfo store;
   char dir[PETSC_MAX_PATH_LEN];
@@ -237,6 +236,7 @@ static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, cons
       dense->output == rt_graph_logits(graph) && dense->bias >= 0,
       "-student_init ridge solves the student's last layer, which must be a Gemm with a bias that gives the logits");
   PetscCall(rt_store_describe(job, data->info, teacher->hash, teacher->width, &data->augment, &store, dir));
+  moments.joined = true;
   moments.store = &store;
   moments.store_dir = dir;
   PetscCall(rt_moments_collect(&moments, &gram, stopped));

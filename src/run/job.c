@@ -249,6 +249,8 @@ static const RtOption table[] = {
     {"checkpoint_keep", RT_OPTION_INT, "2", 1, MOST, NULL, TRAINING, 0,
      "keep the last so many, and the one of the best epoch"},
     {"eval_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, EVALUATE, EVAL, "samples that a model sees at once"},
+    {"eval_cka", RT_OPTION_BOOL, "false", 0, 0, NULL, EVALUATE, 0,
+     "also write cka.nc: how alike the layers of teacher and student are"},
     {"eval_bins", RT_OPTION_INT, "15", 1, 1000, NULL, EVALUATE, EVAL, "bins of the reliability diagram"},
     {"eval_bias_classes", RT_OPTION_INTS, "", 0, 1e8, NULL, EVALUATE, EVAL,
      "classes whose bias in the student is corrected"},

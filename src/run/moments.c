@@ -6,16 +6,17 @@
 #include "run/features.h"
 #include "run/stop.h"
 
-#include <string.h>
-
 typedef struct {
   const RtMoments *moments;
-  RtGram **gram; /* [layers] */
-  bool measured; /* the second pass */
-  int64_t *each; /* [layers] rows of a sample */
-  int64_t first; /* sample of the shard in memory */
-  float *logits; /* [shard, views, classes] */
-  float *row;    /* a row of the widest layer and the logits */
+  int grams, models;
+  RtGram **gram;         /* [grams] */
+  RtFeatures **features; /* [models] */
+  bool measured;         /* the second pass */
+  int64_t *each;         /* [layers] rows of a sample */
+  int64_t first;         /* sample of the shard in memory */
+  float *logits;         /* [shard, views, classes] */
+  int64_t columns;       /* of joined rows */
+  float *row;            /* [columns] */
 } Sums;
 
 static PetscErrorCode begin_shard(void *context, int64_t unit)
@@ -28,29 +29,33 @@ static PetscErrorCode begin_shard(void *context, int64_t unit)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode add(const Sums *s, int layer, int64_t rows, const float *row)
+static PetscErrorCode add(const Sums *s, int gram, int64_t rows, const float *row)
 {
   PetscFunctionBegin;
   if (s->measured)
-    PetscCall(rt_gram_add(s->gram[layer], rows, row));
+    PetscCall(rt_gram_add(s->gram[gram], rows, row));
   else
-    PetscCall(rt_gram_measure(s->gram[layer], rows, row));
+    PetscCall(rt_gram_measure(s->gram[gram], rows, row));
   PetscFunctionReturn(0);
 }
 
-/* Rows of one layer, each with its logits behind it. */
-static PetscErrorCode add_with_logits(const Sums *s, int layer, int64_t rows, const int64_t *sample, const float *row)
+/* All that one sample has, side by side. */
+static PetscErrorCode add_joined(const Sums *s, int64_t at, int64_t sample, float *const *row)
 {
   const RtLabelstoreInfo *store = s->moments->store;
-  int64_t own = s->moments->layer[layer].columns;
+  int64_t used = 0;
 
   PetscFunctionBegin;
-  for (int64_t i = 0; i < rows; i++) {
-    memcpy(s->row, row + i * own, (size_t)own * sizeof(float));
-    memcpy(s->row + own, s->logits + (sample[i] - s->first) * store->views * store->classes,
-           (size_t)store->classes * sizeof(float));
-    PetscCall(add(s, layer, 1, s->row));
+  for (int i = 0; i < s->moments->layers; i++) {
+    int64_t columns = s->moments->layer[i].columns;
+
+    PetscCall(PetscArraycpy(s->row + used, row[i] + at * columns, columns));
+    used += columns;
   }
+  if (store)
+    PetscCall(
+        PetscArraycpy(s->row + used, s->logits + (sample - s->first) * store->views * store->classes, store->classes));
+  PetscCall(add(s, 0, 1, s->row));
   PetscFunctionReturn(0);
 }
 
@@ -59,12 +64,8 @@ static PetscErrorCode take_rows(void *context, int64_t rows, const int64_t *samp
   const Sums *s = context;
 
   PetscFunctionBegin;
-  for (int i = 0; i < s->moments->layers; i++) {
-    if (s->moments->store)
-      PetscCall(add_with_logits(s, i, rows, sample, row[i]));
-    else
-      PetscCall(add(s, i, rows * s->each[i], row[i]));
-  }
+  for (int64_t r = 0; s->moments->joined && r < rows; r++) PetscCall(add_joined(s, r, sample[r], row));
+  for (int i = 0; !s->moments->joined && i < s->moments->layers; i++) PetscCall(add(s, i, rows * s->each[i], row[i]));
   PetscFunctionReturn(0);
 }
 
@@ -82,7 +83,7 @@ static PetscErrorCode pass(const RtFeaturesWalk *walk, MPI_Comm comm, bool *stop
 }
 
 /* Both of them. */
-static PetscErrorCode collect(Sums *s, RtFeatures *features, bool *stopped)
+static PetscErrorCode collect(Sums *s, bool *stopped)
 {
   const RtMoments *m = s->moments;
   RtFeaturesWalk walk = {.dataset = m->dataset,
@@ -91,8 +92,8 @@ static PetscErrorCode collect(Sums *s, RtFeatures *features, bool *stopped)
                          .rank = m->job->rank,
                          .size = m->job->size,
                          .title = "sums of activations",
-                         .models = 1,
-                         .features = &features,
+                         .models = s->models,
+                         .features = s->features,
                          .begin = m->store ? begin_shard : NULL,
                          .take = take_rows,
                          .context = s,
@@ -101,59 +102,82 @@ static PetscErrorCode collect(Sums *s, RtFeatures *features, bool *stopped)
   PetscFunctionBegin;
   PetscCall(pass(&walk, m->job->comm, stopped));
   if (*stopped) PetscFunctionReturn(0);
-  for (int i = 0; i < m->layers; i++) PetscCall(rt_gram_scale(m->job->comm, s->gram[i]));
+  for (int i = 0; i < s->grams; i++) PetscCall(rt_gram_scale(m->job->comm, s->gram[i]));
   s->measured = true;
   PetscCall(pass(&walk, m->job->comm, stopped));
   if (*stopped) PetscFunctionReturn(0);
-  for (int i = 0; i < m->layers; i++) PetscCall(rt_gram_sum(m->job->comm, s->gram[i]));
+  for (int i = 0; i < s->grams; i++) PetscCall(rt_gram_sum(m->job->comm, s->gram[i]));
   PetscFunctionReturn(0);
 }
 
-/* What a rank needs for itself. value: [layers]. */
-static PetscErrorCode start(Sums *s, int *value, RtFeatures **features)
+/* One model for each run of layers of one graph. value: [layers]. */
+static PetscErrorCode open_models(Sums *s, int *value)
 {
   const RtMoments *m = s->moments;
-  int64_t samples = m->sampler ? m->sampler->count : rt_dataset_info(m->dataset)->samples, widest = 0;
-  int64_t classes = m->store ? m->store->classes : 0;
 
   PetscFunctionBegin;
-  for (int i = 0; i < m->layers; i++) value[i] = m->layer[i].value;
-  PetscCall(rt_features_create(m->graph, m->layers, value, m->job->threads, features));
-  for (int i = 0; i < m->layers; i++) {
-    int64_t width = rt_features_width(*features, i), columns = m->layer[i].columns;
+  for (int first = 0, last; first < m->layers; first = last) {
+    RtFeatures *features;
 
-    s->each[i] = width / columns;
-    PetscCheck(s->each[i] * columns == width && (s->each[i] == 1 || !m->store), PETSC_COMM_SELF, PETSC_ERR_ARG_SIZ,
-               "rows of %lld numbers", (long long)width);
-    PetscCall(rt_gram_create(columns + classes, samples * s->each[i], m->job->threads, &s->gram[i]));
-    widest = PetscMax(widest, columns);
+    for (last = first; last < m->layers && m->layer[last].graph == m->layer[first].graph; last++)
+      value[last - first] = m->layer[last].value;
+    PetscCall(rt_features_create(m->layer[first].graph, last - first, value, m->job->threads, &features));
+    s->features[s->models++] = features;
+    for (int i = first; i < last; i++) {
+      RtMomentsLayer *layer = &m->layer[i];
+      int64_t width = rt_features_width(features, i - first);
+
+      if (!layer->columns) layer->columns = width;
+      s->each[i] = width / layer->columns;
+      PetscCheck(s->each[i] * layer->columns == width && (s->each[i] == 1 || !m->joined), PETSC_COMM_SELF,
+                 PETSC_ERR_ARG_SIZ, "rows of %lld numbers", (long long)width);
+      s->columns += layer->columns;
+    }
   }
+  PetscFunctionReturn(0);
+}
+
+/* What a rank needs for itself. */
+static PetscErrorCode start(Sums *s, int *value)
+{
+  const RtMoments *m = s->moments;
+  int64_t samples = m->sampler ? m->sampler->count : rt_dataset_info(m->dataset)->samples;
+
+  PetscFunctionBegin;
+  PetscCall(open_models(s, value));
+  if (m->store) s->columns += m->store->classes;
+  for (int i = 0; i < s->grams; i++) {
+    int64_t columns = m->joined ? s->columns : m->layer[i].columns, each = m->joined ? 1 : s->each[i];
+
+    RtCheck(rt_gram_bytes(columns) < 0x1p31, "sums over %lld numbers of a sample are too many for the memory of a rank",
+            (long long)columns);
+    PetscCall(rt_gram_create(columns, samples * each, m->job->threads, &s->gram[i]));
+  }
+  if (m->joined) PetscCall(PetscMalloc1(s->columns, &s->row));
   if (!m->store) PetscFunctionReturn(0);
-  PetscCall(PetscMalloc1(widest + classes, &s->row));
   PetscCall(rt_memory_create((size_t)(PetscMin(m->store->shard, m->store->samples) * m->store->views) *
-                                 (size_t)classes * sizeof(float),
+                                 (size_t)m->store->classes * sizeof(float),
                              &s->logits));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_moments_collect(const RtMoments *moments, RtGram **gram, bool *stopped)
 {
-  Sums sums = {.moments = moments, .gram = gram};
-  RtFeatures *features = NULL;
+  Sums sums = {.moments = moments, .grams = moments->joined ? 1 : moments->layers, .gram = gram};
   int *value;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *stopped = false;
-  for (int i = 0; i < moments->layers; i++) gram[i] = NULL;
-  PetscCall(PetscCalloc2(moments->layers, &value, moments->layers, &sums.each));
-  error = rt_message_agree(moments->job->comm, start(&sums, value, &features));
-  if (!error) error = collect(&sums, features, stopped);
-  PetscCall(rt_features_destroy(&features));
-  PetscCall(PetscFree2(value, sums.each));
+  for (int i = 0; i < sums.grams; i++) gram[i] = NULL;
+  PetscCall(PetscCalloc3(moments->layers, &value, moments->layers, &sums.each, moments->layers, &sums.features));
+  error = rt_message_agree(moments->job->comm, start(&sums, value));
+  if (!error) error = collect(&sums, stopped);
+  for (int i = 0; i < sums.models; i++) PetscCall(rt_features_destroy(&sums.features[i]));
+  PetscCall(PetscFree3(value, sums.each, sums.features));
   PetscCall(PetscFree(sums.row));
   PetscCall(rt_memory_destroy(&sums.logits));
-  for (int i = 0; i < moments->layers && (error || *stopped); i++) PetscCall(rt_gram_destroy(&gram[i]));
+  for (int i = 0; i < sums.grams && (error || *stopped); i++) PetscCall(rt_gram_destroy(&gram[i]));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
