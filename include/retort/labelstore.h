@@ -1,4 +1,5 @@
-/* The label store: a teacher's raw logits for a dataset, in shards, one NetCDF file for each fixed range of samples.
+/* The label store: a teacher's raw logits for a dataset, in shards, one NetCDF file for each fixed range of samples; if
+   wanted, also the activations of one of its layers, as their leading principal components.
    A shard is complete or absent. Every shard names what it was made from; a store that does not match is refused. */
 #ifndef RETORT_LABELSTORE_H
 #define RETORT_LABELSTORE_H
@@ -11,8 +12,12 @@ typedef struct {
   int views;       /* 1: the plain sample; more: view 0 is plain, the others are augmented */
   int classes;     /* or numbers a sample, for regression */
   char teacher[RT_HASH_TEXT], dataset[RT_HASH_TEXT];
-  char precision[8]; /* fp32 or bf16 */
-  char augment[160]; /* canonical text of what makes the views; empty where views is 1 */
+  char precision[8];           /* fp32 or bf16 */
+  char augment[160];           /* canonical text of what makes the views; empty where views is 1 */
+  int components;              /* of the layer's activations; 0: none are kept, or nobody asks for them */
+  char features[RT_HASH_TEXT]; /* hash of the layer and its components */
+  char layer[128];             /* its name in the teacher */
+  double kept;                 /* part of the activations' variance that the components hold */
 } RtLabelstoreInfo;
 
 /* Shard arithmetic. */
@@ -51,14 +56,18 @@ PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info,
 PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
                                    bool (*stop)(void), RtLabelstoreState *state);
 
-/* Write one shard, in the place of one that is there. Not collective. logits: [count, views, classes], raw. options:
-   text for the attribute of that name. Errors: a folder that cannot be written, a full disk. */
+/* Write one shard, in the place of one that is there. Not collective. logits: [count, views, classes], raw; features:
+   [count, views, components], NULL where there are none. options: text for the attribute of that name. Errors: a folder
+   that cannot be written, a full disk. */
 PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info, int64_t shard, const float *logits,
-                                   const char *options);
+                                   const float *features, const char *options);
 
 /* Read one shard. Not collective. logits: [rt_labelstore_count, views, classes].
    Errors: missing, damaged, made from something else. */
 PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits);
+/* The same for the features, where info asks for them. features: [rt_labelstore_count, views, components]. */
+PetscErrorCode rt_labelstore_read_features(const char *dir, const RtLabelstoreInfo *info, int64_t shard,
+                                           float *features);
 
 /* A store that is read in parts, one view at a time. Not collective. open: shards that stay open, at least 1, the last
    that were read: to open one takes a millisecond, to keep it open takes RT_LABELSTORE_OPEN bytes of memory. */

@@ -105,6 +105,9 @@ static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info
   rt_message_print("  %lld samples in shards of %lld, %d view%s, %d numbers each, %s", (long long)info->samples,
                    (long long)info->shard, info->views, info->views == 1 ? "" : "s", info->classes, info->precision);
   if (info->augment[0]) rt_message_print("  views by %s", info->augment);
+  if (info->components)
+    rt_message_print("  %d components of the layer '%s', with %.2f %% of its variance", info->components, info->layer,
+                     100 * info->kept);
   rt_message_print("  teacher %s", info->teacher);
   rt_message_print("  dataset %s", info->dataset);
   PetscFunctionReturn(0);

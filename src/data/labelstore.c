@@ -149,19 +149,22 @@ PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info,
   PetscFunctionReturn(0);
 }
 
-/* Read all logits of an open shard at once. */
+/* Read all logits, or all features, of an open shard at once; the other one is NULL. */
 static PetscErrorCode read_all(RtLabelstoreShard *shard, const RtLabelstoreInfo *found, const RtLabelstoreInfo *info,
-                               float *logits)
+                               float *logits, float *features)
 {
+  int64_t count = rt_labelstore_count(info, shard->number);
+
   PetscFunctionBegin;
   if (!shard->why[0]) PetscCall(rt_labelstore_compare(shard, found, info));
-  if (!shard->why[0])
-    PetscCall(rt_labelstore_read_rows(shard, info, 0, rt_labelstore_count(info, shard->number), logits));
+  if (!shard->why[0] && logits) PetscCall(rt_labelstore_read_rows(shard, info, 0, count, logits));
+  if (!shard->why[0] && features) PetscCall(rt_labelstore_read_feature_rows(shard, info, 0, count, features));
   RtCheck(!shard->why[0], "%s: %s; run `retort label` to make it again", shard->path, shard->why);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits)
+static PetscErrorCode read_shard(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits,
+                                 float *features)
 {
   RtLabelstoreShard open;
   RtLabelstoreInfo found;
@@ -171,9 +174,25 @@ PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info,
   PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info), PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "shard %lld",
              (long long)shard);
   PetscCall(rt_labelstore_open(dir, shard, &open, &found));
-  error = read_all(&open, &found, info, logits);
+  error = read_all(&open, &found, info, logits, features);
   rt_labelstore_close(&open);
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits)
+{
+  PetscFunctionBegin;
+  PetscCall(read_shard(dir, info, shard, logits, NULL));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_read_features(const char *dir, const RtLabelstoreInfo *info, int64_t shard,
+                                           float *features)
+{
+  PetscFunctionBegin;
+  PetscCheck(info->components > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_WRONG, "a store without features");
+  PetscCall(read_shard(dir, info, shard, NULL, features));
   PetscFunctionReturn(0);
 }
 

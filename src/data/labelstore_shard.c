@@ -146,6 +146,36 @@ static PetscErrorCode read_numbers(RtLabelstoreShard *shard, RtLabelstoreInfo *f
   PetscFunctionReturn(0);
 }
 
+/* Of the features, where the shard has any. */
+static PetscErrorCode find_features(RtLabelstoreShard *shard, RtLabelstoreInfo *found)
+{
+  static const char *const name[] = {"features_hash", "features_layer"};
+  char *to[] = {found->features, found->layer}, *text;
+  const size_t length[] = {sizeof(found->features), sizeof(found->layer)};
+  size_t components;
+  int dim, status;
+
+  PetscFunctionBegin;
+  shard->features = -1;
+  RtNetcdfTry(status, nc_inq_varid(shard->nc, "features", &shard->features));
+  if (status == NC_ENOTVAR) PetscFunctionReturn(0);
+  Read(shard, unreadable, status);
+  Read(shard, "its features have no components", nc_inq_dimid(shard->nc, "component", &dim));
+  Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim, &components));
+  RtCheck(components > 0 && components <= RT_CONTENT_CLASSES, "%s claims %lld components", shard->path,
+          (long long)components);
+  found->components = (int)components;
+  for (int i = 0; i < 2 && !shard->why[0]; i++) {
+    PetscCall(get_text(shard, name[i], &text));
+    if (shard->why[0]) PetscFunctionReturn(0);
+    RtCheck(text, "%s has no attribute '%s'; it is not a shard of labels", shard->path, name[i]);
+    PetscCall(PetscStrncpy(to[i], text, length[i]));
+    PetscCall(PetscFree(text));
+  }
+  Read(shard, unreadable, nc_get_att_double(shard->nc, NC_GLOBAL, "features_kept_variance", &found->kept));
+  PetscFunctionReturn(0);
+}
+
 /* --- opening ----------------------------------------------------------------------------------------------------- */
 
 static PetscErrorCode find_variables(RtLabelstoreShard *shard, RtLabelstoreInfo *found)
@@ -183,6 +213,7 @@ static PetscErrorCode open_and_read(RtLabelstoreShard *shard, RtLabelstoreInfo *
   if (!shard->why[0]) PetscCall(read_texts(shard, found));
   if (!shard->why[0]) PetscCall(read_numbers(shard, found));
   if (!shard->why[0]) PetscCall(find_variables(shard, found));
+  if (!shard->why[0]) PetscCall(find_features(shard, found));
   PetscFunctionReturn(0);
 }
 
@@ -218,28 +249,44 @@ static PetscErrorCode compare_number(const RtLabelstoreShard *shard, const char 
   PetscFunctionReturn(0);
 }
 
-/* Have the logits the shape [count, views, classes], and the sample numbers [count]? */
-static PetscErrorCode compare_shape(RtLabelstoreShard *shard, const RtLabelstoreInfo *info)
+/* Has a variable of rows the shape [count, views, width]? */
+static PetscErrorCode compare_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, const char *name,
+                                   int variable, int64_t width)
 {
-  int64_t want[3] = {rt_labelstore_count(info, shard->number), info->views, info->classes};
+  int64_t want[3] = {rt_labelstore_count(info, shard->number), info->views, width};
   int ndim, dim[NC_MAX_VAR_DIMS], dims = info->views > 1 ? 3 : 2;
   nc_type type;
   size_t length;
 
   PetscFunctionBegin;
-  if (dims == 2) want[1] = info->classes;
-  Read(shard, unreadable, nc_inq_var(shard->nc, shard->logits, NULL, &type, &ndim, dim, NULL));
-  RtCheck(type == NC_FLOAT && ndim == dims, "%s: 'logits' must be float with %d dimensions", shard->path, dims);
+  if (dims == 2) want[1] = width;
+  Read(shard, unreadable, nc_inq_var(shard->nc, variable, NULL, &type, &ndim, dim, NULL));
+  RtCheck(type == NC_FLOAT && ndim == dims, "%s: '%s' must be float with %d dimensions", shard->path, name, dims);
   for (int i = 0; i < dims; i++) {
     Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[i], &length));
-    RtCheck((int64_t)length == want[i], "%s: dimension %d of 'logits' is %lld, expected %lld", shard->path, i + 1,
+    RtCheck((int64_t)length == want[i], "%s: dimension %d of '%s' is %lld, expected %lld", shard->path, i + 1, name,
             (long long)length, (long long)want[i]);
   }
+  PetscFunctionReturn(0);
+}
+
+/* Have the logits and features their shape, and the sample numbers [count]? */
+static PetscErrorCode compare_shape(RtLabelstoreShard *shard, const RtLabelstoreInfo *info)
+{
+  int64_t want = rt_labelstore_count(info, shard->number);
+  int ndim, dim[NC_MAX_VAR_DIMS];
+  size_t length;
+
+  PetscFunctionBegin;
+  PetscCall(compare_rows(shard, info, "logits", shard->logits, info->classes));
+  if (info->components && !shard->why[0])
+    PetscCall(compare_rows(shard, info, "features", shard->features, info->components));
+  if (shard->why[0]) PetscFunctionReturn(0);
   Read(shard, unreadable, nc_inq_var(shard->nc, shard->id, NULL, NULL, &ndim, dim, NULL));
   RtCheck(ndim == 1, "%s: 'sample_id' must have one dimension", shard->path);
   Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[0], &length));
-  RtCheck((int64_t)length == want[0], "%s: 'sample_id' has %lld samples, expected %lld", shard->path, (long long)length,
-          (long long)want[0]);
+  RtCheck((int64_t)length == want, "%s: 'sample_id' has %lld samples, expected %lld", shard->path, (long long)length,
+          (long long)want);
   PetscFunctionReturn(0);
 }
 
@@ -260,6 +307,11 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
   PetscCall(compare_number(shard, number_attribute[SHARD], found->shard, info->shard));
   PetscCall(compare_number(shard, number_attribute[VIEWS], found->views, info->views));
   PetscCall(compare_number(shard, number_attribute[NUMBER], shard->says, shard->number));
+  RtCheck(
+      !info->components || !strcmp(found->features, info->features),
+      "%s was made from something else: its features are %s, expected components of '%s' %.16s…; remove the folder of "
+      "labels or choose another",
+      shard->path, found->components ? found->features : "absent", info->layer, info->features);
   PetscCall(compare_shape(shard, info));
   PetscFunctionReturn(0);
 }
@@ -285,37 +337,61 @@ static int64_t find_bad(int64_t count, const float *value)
   return -1;
 }
 
-/* views: of them, from `view` on. */
-static PetscErrorCode read_views(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int views,
-                                 int64_t first, int64_t count, float *logits)
+/* A part of a variable of rows, logits or features. */
+typedef struct {
+  const char *name;
+  int variable;
+  int64_t width;
+  int view, views;      /* `views` of them from `view` on */
+  int64_t first, count; /* samples of the shard */
+} Part;
+
+static PetscErrorCode read_part(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, const Part *part, float *data)
 {
-  size_t start[3] = {(size_t)first, (size_t)view}, size[3] = {(size_t)count, (size_t)views, (size_t)info->classes};
-  int64_t row = (int64_t)views * info->classes, bad;
+  size_t start[3] = {(size_t)part->first, (size_t)part->view};
+  size_t size[3] = {(size_t)part->count, (size_t)part->views, (size_t)part->width};
+  int64_t row = part->views * part->width, bad;
+  char damaged[64];
 
   PetscFunctionBegin;
-  if (info->views == 1) size[1] = (size_t)info->classes;
-  Read(shard, "its logits are damaged or cut off", nc_get_vara_float(shard->nc, shard->logits, start, size, logits));
-  bad = find_bad(count * row, logits);
+  if (info->views == 1) size[1] = (size_t)part->width;
+  snprintf(damaged, sizeof(damaged), "its %s are damaged or cut off", part->name);
+  Read(shard, damaged, nc_get_vara_float(shard->nc, part->variable, start, size, data));
+  bad = find_bad(part->count * row, data);
   if (bad >= 0)
-    snprintf(shard->why, sizeof(shard->why), "the logits of sample %lld are %s",
-             (long long)(shard->number * info->shard + first + bad / row),
-             logits[bad] == NC_FILL_FLOAT ? "absent" : "not finite");
+    snprintf(shard->why, sizeof(shard->why), "the %s of sample %lld are %s", part->name,
+             (long long)(shard->number * info->shard + part->first + bad / row),
+             data[bad] == NC_FILL_FLOAT ? "absent" : "not finite");
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
                                        int64_t count, float *logits)
 {
+  Part part = {"logits", shard->logits, info->classes, 0, info->views, first, count};
+
   PetscFunctionBegin;
-  PetscCall(read_views(shard, info, 0, info->views, first, count, logits));
+  PetscCall(read_part(shard, info, &part, logits));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_labelstore_read_view(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int64_t first,
                                        int64_t count, float *logits)
 {
+  Part part = {"logits", shard->logits, info->classes, view, 1, first, count};
+
   PetscFunctionBegin;
-  PetscCall(read_views(shard, info, view, 1, first, count, logits));
+  PetscCall(read_part(shard, info, &part, logits));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_labelstore_read_feature_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
+                                               int64_t count, float *features)
+{
+  Part part = {"features", shard->features, info->components, 0, info->views, first, count};
+
+  PetscFunctionBegin;
+  PetscCall(read_part(shard, info, &part, features));
   PetscFunctionReturn(0);
 }
 

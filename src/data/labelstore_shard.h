@@ -1,5 +1,5 @@
 /* One file of a label store, opened to be read: DIR/shard-NNNNNN.nc with sample_id(sample), logits(sample[, view],
-   class) and attributes that say what it was made from. Not collective.
+   class), perhaps features(sample[, view], component), and attributes that say what it was made from. Not collective.
 
    Damage is not an error here: what finds it leaves its words in `why`, and the caller looks there. */
 #ifndef RT_DATA_LABELSTORE_SHARD_H
@@ -12,6 +12,7 @@ typedef struct {
   int64_t bytes;
   int64_t number, says;         /* which shard it is by the name of its file, and by its attribute */
   int nc, logits, id;           /* of the file, below 0 where it is not open, and of its variables */
+  int features;                 /* below 0: it has none */
   char why[RT_LABELSTORE_TEXT]; /* what is wrong; empty: nothing was found so far */
 } RtLabelstoreShard;
 
@@ -36,6 +37,9 @@ PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelst
 /* The same of one view. logits: [count, classes]. */
 PetscErrorCode rt_labelstore_read_view(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int64_t first,
                                        int64_t count, float *logits);
+/* The same for features. features: [count, views, components]. */
+PetscErrorCode rt_labelstore_read_feature_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
+                                               int64_t count, float *features);
 /* The numbers of all samples must be right. */
 PetscErrorCode rt_labelstore_check_ids(RtLabelstoreShard *shard, const RtLabelstoreInfo *info);
 

@@ -24,7 +24,8 @@ static PetscErrorCode matches(const RtInference *t, bool *match)
     answer = old.samples == t->store.samples && old.shard == t->store.shard && old.views == t->store.views &&
              old.classes == t->store.classes && !strcmp(old.teacher, t->store.teacher) &&
              !strcmp(old.dataset, t->store.dataset) && !strcmp(old.precision, t->store.precision) &&
-             !strcmp(old.augment, t->store.augment);
+             !strcmp(old.augment, t->store.augment) &&
+             (!t->store.components || !strcmp(old.features, t->store.features));
   RtAgree(t->job->comm, error);
   PetscCallMPI(MPI_Bcast(&answer, 1, MPI_INT, 0, t->job->comm));
   *match = answer;
@@ -108,9 +109,8 @@ PetscErrorCode rt_labeller_run(const RtJob *job, bool *stopped)
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  *stopped = false;
-  error = rt_inference_open(job, &teacher);
-  if (!error) error = label(&teacher, stopped);
+  error = rt_inference_open(job, &teacher, stopped);
+  if (!error && !*stopped) error = label(&teacher, stopped);
   PetscCall(rt_inference_close(&teacher));
   PetscCall(error);
   PetscFunctionReturn(0);
@@ -122,9 +122,9 @@ static PetscErrorCode mend(const RtJob *job, const RtStoreCheck *check, bool *st
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  error = rt_inference_open(job, &teacher);
-  if (!error) error = sweep(&teacher);
-  if (!error) error = make(&teacher, check, stopped);
+  error = rt_inference_open(job, &teacher, stopped);
+  if (!error && !*stopped) error = sweep(&teacher);
+  if (!error && !*stopped) error = make(&teacher, check, stopped);
   PetscCall(rt_inference_close(&teacher));
   PetscCall(error);
   PetscFunctionReturn(0);

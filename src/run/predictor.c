@@ -5,6 +5,8 @@
 #include <omp.h>
 
 struct RtPredictor {
+  RtGraph view; /* the graph, with the first output and the tap as its outputs; all else is shared */
+  int output[2];
   RtPlan *plan;
   int64_t batch;
   int width, threads;
@@ -15,7 +17,15 @@ struct RtPredictor {
 PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
                                    RtPredictor **predictor)
 {
-  RtPlanParams params = {.batch = batch, .threads = threads, .precision = precision};
+  PetscFunctionBegin;
+  PetscCall(rt_predictor_create_tap(graph, -1, batch, precision, threads, predictor));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_predictor_create_tap(const RtGraph *graph, int tap, int64_t batch, RtPrecision precision, int threads,
+                                       RtPredictor **predictor)
+{
+  RtPlanParams params = {.batch = batch, .outputs = tap >= 0, .threads = threads, .precision = precision};
   int64_t dim[RT_MAX_DIM];
   RtPredictor *p;
 
@@ -24,7 +34,12 @@ PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecis
   *predictor = p;
   p->batch = batch;
   p->threads = threads;
-  PetscCall(rt_plan_create(graph, &params, &p->plan));
+  p->view = *graph;
+  p->view.outputs = tap < 0 ? 1 : 2;
+  p->view.output = p->output;
+  p->output[0] = graph->output[0];
+  p->output[1] = tap;
+  PetscCall(rt_plan_create(&p->view, &params, &p->plan));
   (void)rt_plan_shape(p->plan, rt_graph_logits(graph), dim);
   p->width = (int)dim[1];
   PetscCall(PetscCalloc2(threads, &p->work, threads, &p->sample));
@@ -75,6 +90,7 @@ static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange
   rt_samples_fill(range->samples, range->augment, p->batch, sample, range->view, rt_work_input(work, 0));
   PetscCall(rt_plan_forward(p->plan, work));
   PetscCall(sink(context, thread, at, rows, sample, rt_work_logits(work)));
+  if (range->tap) PetscCall(range->tap(context, thread, at, rows, sample, rt_work_output(work, 1)));
   PetscFunctionReturn(0);
 }
 

@@ -30,6 +30,7 @@ typedef struct {
   double reading;    /* seconds that took */
   int64_t last;      /* the shard whose logits these are … */
   float *logits;     /* [shard, views, classes] */
+  float *features;   /* [shard, views, components]; NULL: none are kept */
   int64_t written;   /* … and what to wait for before they may be overwritten */
   double writing;
 } Slot;
@@ -90,7 +91,7 @@ static PetscErrorCode write_slot(void *context)
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  error = rt_labelstore_write(m->teacher->dir, &m->teacher->store, s->last, s->logits, m->teacher->record);
+  error = rt_labelstore_write(m->teacher->dir, &m->teacher->store, s->last, s->logits, s->features, m->teacher->record);
   rt_dealer_release(m->dealer, s->last);
   if (error)
     atomic_store(&m->failed, true);
@@ -219,7 +220,8 @@ static PetscErrorCode compute(Maker *m, Slot *slot)
   m->rows = slot->samples.count * m->teacher->store.views;
   m->begun = m->before = seconds();
   m->taking = 0;
-  error = rt_inference_run(m->teacher, &slot->samples, slot->samples.count, m->sample, slot->logits, watch, m);
+  error = rt_inference_run(m->teacher, &slot->samples, slot->samples.count, m->sample, slot->logits, slot->features,
+                           watch, m);
   m->compute += seconds() - start - m->taking;
   PetscCall(error);
   PetscCall(m->error);
@@ -258,7 +260,7 @@ static PetscErrorCode make_shards(Maker *m)
 static PetscErrorCode open_slot(Maker *m, Slot *slot)
 {
   const RtInference *t = m->teacher;
-  int64_t samples = PetscMin(t->store.shard, t->store.samples), logits;
+  int64_t samples = PetscMin(t->store.shard, t->store.samples), logits, features;
 
   PetscFunctionBegin;
   slot->maker = m;
@@ -269,6 +271,11 @@ static PetscErrorCode open_slot(Maker *m, Slot *slot)
           "-label_shard %lld: the logits of a shard are too many for any memory", (long long)t->store.shard);
   PetscCall(rt_memory_create((size_t)(samples * t->info->size) * rt_types_size(t->info->type), &slot->samples.input));
   PetscCall(rt_memory_create((size_t)logits * sizeof(float), &slot->logits));
+  if (!t->store.components) PetscFunctionReturn(0);
+  RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.components, &features) &&
+              features < INT64_MAX / 8,
+          "-label_shard %lld: the features of a shard are too many for any memory", (long long)t->store.shard);
+  PetscCall(rt_memory_create((size_t)features * sizeof(float), &slot->features));
   PetscFunctionReturn(0);
 }
 
@@ -292,6 +299,7 @@ static PetscErrorCode close_maker(Maker *m)
   for (int i = 0; i < 2; i++) {
     PetscCall(rt_memory_destroy(&m->slot[i].samples.input));
     PetscCall(rt_memory_destroy(&m->slot[i].logits));
+    PetscCall(rt_memory_destroy(&m->slot[i].features));
   }
   PetscCall(PetscFree(m->sample));
   PetscCall(rt_dealer_destroy(&m->dealer));

@@ -12,17 +12,30 @@ static const double tolerance = 1e-4;
 
 typedef struct {
   RtInference teacher;
-  int64_t each;         /* samples to label again in a shard, at most */
-  int64_t *sample;      /* [each] their numbers */
-  float *fresh, *store; /* [each, views, classes] and [shard, views, classes] */
-  double largest;       /* relative difference between the two */
-  int64_t checked;      /* samples */
+  int64_t each;                           /* samples to label again in a shard, at most */
+  int64_t *sample;                        /* [each] their numbers */
+  float *fresh, *store;                   /* [each, views, classes] and [shard, views, classes] */
+  float *fresh_features, *store_features; /* the same of the components, where there are any */
+  double largest;                         /* relative difference between the two */
+  int64_t checked;                        /* samples */
 } Verifier;
+
+/* The largest difference of fresh rows to those of the store. width: of a row with all its views. */
+static void compare_rows(Verifier *v, int64_t first, int64_t count, int64_t width, const float *fresh,
+                         const float *store)
+{
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t k = 0; k < width; k++) {
+      double old = store[(v->sample[i] - first) * width + k];
+
+      v->largest = fmax(v->largest, fabs(fresh[i * width + k] - old) / fmax(1, fabs(old)));
+    }
+}
 
 static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
 {
   const RtInference *t = &v->teacher;
-  int64_t first = shard * t->store.shard, row = (int64_t)t->store.views * t->store.classes;
+  int64_t first = shard * t->store.shard;
   int64_t in_shard = rt_labelstore_count(&t->store, shard), count = PetscMin(v->each, in_shard);
   RtSamples samples;
   PetscErrorCode error;
@@ -30,16 +43,14 @@ static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
   PetscFunctionBegin;
   for (int64_t i = 0; i < count; i++) v->sample[i] = first + i * in_shard / count;
   PetscCall(rt_labelstore_read(t->dir, &t->store, shard, v->store));
+  if (v->store_features) PetscCall(rt_labelstore_read_features(t->dir, &t->store, shard, v->store_features));
   PetscCall(rt_samples_load(t->dataset, first, in_shard, &samples));
-  error = rt_inference_run(t, &samples, count, v->sample, v->fresh, NULL, NULL);
+  error = rt_inference_run(t, &samples, count, v->sample, v->fresh, v->fresh_features, NULL, NULL);
   PetscCall(rt_samples_free(&samples));
   PetscCall(error);
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t k = 0; k < row; k++) {
-      double old = v->store[(v->sample[i] - first) * row + k];
-
-      v->largest = fmax(v->largest, fabs(v->fresh[i * row + k] - old) / fmax(1, fabs(old)));
-    }
+  compare_rows(v, first, count, (int64_t)t->store.views * t->store.classes, v->fresh, v->store);
+  if (v->store_features)
+    compare_rows(v, first, count, (int64_t)t->store.views * t->store.components, v->fresh_features, v->store_features);
   v->checked += count;
   PetscFunctionReturn(0);
 }
@@ -51,11 +62,15 @@ static PetscErrorCode compare(Verifier *v)
   int64_t shards = rt_labelstore_shards(&t->store);
   int64_t wanted = PetscMin(rt_options_int(t->job->options, "verify", "samples"), t->store.samples);
   size_t row = (size_t)t->store.views * (size_t)t->store.classes;
+  size_t features = (size_t)t->store.views * (size_t)t->store.components;
 
   PetscFunctionBegin;
   v->each = (wanted + shards - 1) / shards;
   PetscCall(PetscMalloc3(v->each, &v->sample, (size_t)v->each * row, &v->fresh,
                          (size_t)rt_labelstore_count(&t->store, 0) * row, &v->store));
+  if (features)
+    PetscCall(PetscMalloc2((size_t)v->each * features, &v->fresh_features,
+                           (size_t)rt_labelstore_count(&t->store, 0) * features, &v->store_features));
   for (int64_t s = t->job->rank; s < shards && !rt_stop_asked(); s += t->job->size) PetscCall(compare_shard(v, s));
   PetscFunctionReturn(0);
 }
@@ -111,9 +126,10 @@ PetscErrorCode rt_verifier_run(const RtJob *job, bool *stopped)
 
   PetscFunctionBegin;
   *stopped = false;
-  error = rt_inference_open(job, &v.teacher);
-  if (!error) error = verify(&v, stopped);
+  error = rt_inference_open(job, &v.teacher, stopped);
+  if (!error && !*stopped) error = verify(&v, stopped);
   PetscCall(PetscFree3(v.sample, v.fresh, v.store));
+  PetscCall(PetscFree2(v.fresh_features, v.store_features));
   PetscCall(rt_inference_close(&v.teacher));
   PetscCall(error);
   PetscFunctionReturn(0);

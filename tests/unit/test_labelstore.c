@@ -38,7 +38,7 @@ static PetscErrorCode write_shard(const char *dir, const RtLabelstoreInfo *info,
   for (int64_t i = 0; i < count; i++)
     for (int v = 0; v < info->views; v++)
       for (int c = 0; c < info->classes; c++) *next++ = formula(first + i, v, c) + extra;
-  PetscCall(rt_labelstore_write(dir, info, shard, logits, "label_precision: fp32"));
+  PetscCall(rt_labelstore_write(dir, info, shard, logits, NULL, "label_precision: fp32"));
   PetscFunctionReturn(0);
 }
 

@@ -1,0 +1,359 @@
+#include "run/components.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/message.h"
+#include "core/simd.h"
+#include "data/archive.h"
+#include "data/claims.h"
+#include "distill/dense.h"
+#include "linalg/eigen.h"
+#include "run/moments.h"
+#include "run/stop.h"
+
+#include <retort/plan.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const double pause_seconds = 0.2; /* between two looks for the file that another job has in hand */
+
+/* What is done next; rank 0 finds out. */
+enum { LOAD, MAKE, WAIT };
+
+/* The value that -label_features names: a hidden layer by its number from 1, a value, or a node's first result. */
+static PetscErrorCode find_layer(const RtGraph *graph, const char *name, int *value)
+{
+  int *hidden, count;
+  char *end;
+  long number = strtol(name, &end, 10);
+
+  PetscFunctionBegin;
+  *value = -1;
+  if (!*end) {
+    PetscCall(rt_dense_hidden(graph, &count, &hidden));
+    if (number >= 1 && number < count) *value = hidden[number - 1];
+    PetscCall(PetscFree(hidden));
+    RtCheck(*value >= 0, "-label_features %s: the teacher has %d hidden layers", name, count - 1);
+    PetscFunctionReturn(0);
+  }
+  *value = rt_graph_find(graph, name);
+  for (int i = 0; i < graph->nodes && *value < 0; i++)
+    if (!strcmp(graph->node[i].name, name)) *value = graph->node[i].output[0];
+  RtCheck(*value >= 0, "-label_features %s: the teacher has no node or value of that name", name);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode allocate(RtComponents *c)
+{
+  PetscFunctionBegin;
+  RtCheck(c->width * c->count <= INT32_MAX / 2, "-label_components %d of %lld numbers are too many", c->count,
+          (long long)c->width);
+  PetscCall(PetscMalloc2(c->width, &c->mean, c->width * c->count, &c->vector));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_components_close(RtComponents *components)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree2(components->mean, components->vector));
+  PetscFunctionReturn(0);
+}
+
+/* --- making ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Everything but the hash. */
+static PetscErrorCode solve(const RtGram *gram, RtGrid *grid, RtComponents *c, double *variance)
+{
+  RtMatrix *moments = NULL, *all = NULL;
+  double *value, *vector, total = 0, kept = 0;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(c->width, &value, c->width * c->count, &vector));
+  error = rt_matrix_create(grid, c->width, c->width, &moments);
+  if (!error) error = rt_matrix_create(grid, c->width, c->width, &all);
+  if (!error) error = rt_gram_fill(gram, 0, 0, moments);
+  if (!error) error = rt_eigen_solve(moments, value, all, NULL);
+  if (!error) error = rt_eigen_leading(all, c->count, vector);
+  for (int64_t i = 0; i < c->width && !error; i++) {
+    total += PetscMax(value[i], 0);
+    c->mean[i] = (float)rt_gram_mean(gram, i);
+    for (int k = 0; k < c->count; k++) c->vector[i * c->count + k] = (float)vector[i * c->count + k];
+  }
+  for (int k = 0; k < c->count && !error; k++) kept += variance[k] = PetscMax(value[c->width - 1 - k], 0);
+  c->kept = total > 0 ? kept / total : 1;
+  PetscCall(rt_matrix_destroy(&moments));
+  PetscCall(rt_matrix_destroy(&all));
+  PetscCall(PetscFree2(value, vector));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_all(const RtComponentsSource *s, const RtComponents *c, const double *variance,
+                              RtArchive *archive)
+{
+  RtArchiveArray array[] = {{.name = "mean",
+                             .units = "1",
+                             .long_name = "mean of the layer's activations",
+                             .dimension = {"feature"},
+                             .type = RT_ARCHIVE_FLOAT,
+                             .data = c->mean},
+                            {.name = "component_vector",
+                             .units = "1",
+                             .long_name = "principal directions of the layer's activations, as columns",
+                             .dimension = {"feature", "component"},
+                             .type = RT_ARCHIVE_FLOAT,
+                             .data = c->vector},
+                            {.name = "variance",
+                             .units = "1",
+                             .long_name = "variance of the activations along each direction",
+                             .dimension = {"component"},
+                             .type = RT_ARCHIVE_DOUBLE,
+                             .data = variance},
+                            {.name = "kept_variance",
+                             .units = "1",
+                             .long_name = "part of the activations' variance that the components hold",
+                             .type = RT_ARCHIVE_DOUBLE,
+                             .data = &c->kept}};
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_dimension(archive, "feature", c->width));
+  PetscCall(rt_archive_dimension(archive, "component", c->count));
+  for (int i = 0; i < 4; i++) PetscCall(rt_archive_put(archive, &array[i]));
+  PetscCall(rt_archive_put_text(archive, NULL, "layer", c->layer));
+  PetscCall(rt_archive_put_text(archive, NULL, "teacher_hash", s->hash));
+  PetscCall(rt_archive_put_text(archive, NULL, "dataset_hash", rt_dataset_info(s->dataset)->hash));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode write_file(const RtComponentsSource *s, const RtComponents *c, const double *variance,
+                                 const char *path)
+{
+  RtArchive *archive = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_create(path, "principal components of a teacher's layer", &archive));
+  error = put_all(s, c, variance, archive);
+  if (error) PetscCall(rt_archive_discard(&archive));
+  PetscCall(error);
+  PetscCall(rt_archive_commit(&archive));
+  PetscFunctionReturn(0);
+}
+
+/* Collective. */
+static PetscErrorCode make(const RtComponentsSource *s, RtComponents *c, const char *path, bool *stopped)
+{
+  RtMomentsLayer layer = {s->teacher, c->value, c->width};
+  RtMoments moments = {.job = s->job, .dataset = s->dataset, .layers = 1, .layer = &layer};
+  RtGram *gram = NULL;
+  RtGrid *grid = NULL;
+  double *variance;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_moments_collect(&moments, &gram, stopped));
+  if (*stopped) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(c->count, &variance));
+  PetscCall(rt_grid_create(s->job->comm, rt_grid_worth(c->width), s->job->threads, &grid));
+  error = solve(gram, grid, c, variance);
+  PetscCall(rt_grid_destroy(&grid));
+  PetscCall(rt_gram_destroy(&gram));
+  if (!error && s->job->rank == 0) error = write_file(s, c, variance, path);
+  PetscCall(PetscFree(variance));
+  RtAgree(s->job->comm, error);
+  rt_message_print("label: %d components of '%s' hold %.2f %% of the variance of its %lld numbers", c->count, c->layer,
+                   100 * c->kept, (long long)c->width);
+  PetscFunctionReturn(0);
+}
+
+/* --- loading ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Whether the file was made from what the job says. */
+static PetscErrorCode compare(const RtComponentsSource *s, const RtComponents *c, const RtArchive *archive, bool *equal)
+{
+  static const char *const name[] = {"layer", "teacher_hash", "dataset_hash"};
+  const char *want[] = {c->layer, s->hash, rt_dataset_info(s->dataset)->hash};
+  char *text;
+
+  PetscFunctionBegin;
+  *equal = rt_archive_length(archive, "mean") == c->width && rt_archive_length(archive, "variance") == c->count;
+  for (int i = 0; i < 3; i++) {
+    PetscCall(rt_archive_get_text(archive, name[i], &text));
+    *equal = *equal && text && !strcmp(text, want[i]);
+    PetscCall(PetscFree(text));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode read_all(const RtComponentsSource *s, RtComponents *c, const char *path, const RtArchive *archive,
+                               int *next)
+{
+  bool equal;
+
+  PetscFunctionBegin;
+  PetscCall(compare(s, c, archive, &equal));
+  RtCheck(equal || s->job->force,
+          "%s was made from another layer, teacher or dataset, or has another number of components; take another "
+          "-run_dir, or make it again with -run_force",
+          path);
+  *next = equal ? LOAD : MAKE;
+  if (!equal) PetscFunctionReturn(0);
+  PetscCall(rt_archive_get(archive, "mean", RT_ARCHIVE_FLOAT, c->width, c->mean));
+  PetscCall(rt_archive_get(archive, "component_vector", RT_ARCHIVE_FLOAT, c->width * c->count, c->vector));
+  PetscCall(rt_archive_get(archive, "kept_variance", RT_ARCHIVE_DOUBLE, 1, &c->kept));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode load(const RtComponentsSource *s, RtComponents *c, const char *path, int *next)
+{
+  RtArchive *archive = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_open(path, &archive));
+  error = read_all(s, c, path, archive, next);
+  PetscCall(rt_archive_close(&archive));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* Collective: what rank 0 has. */
+static PetscErrorCode share(MPI_Comm comm, RtComponents *c)
+{
+  RtHash *hash = NULL;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Bcast(c->mean, (int)c->width, MPI_FLOAT, 0, comm));
+  PetscCallMPI(MPI_Bcast(c->vector, (int)c->width * c->count, MPI_FLOAT, 0, comm));
+  PetscCallMPI(MPI_Bcast(&c->kept, 1, MPI_DOUBLE, 0, comm));
+  PetscCall(rt_hash_create(&hash));
+  PetscCall(rt_hash_add(hash, c->layer, strlen(c->layer)));
+  PetscCall(rt_hash_add(hash, c->mean, (size_t)c->width * sizeof(float)));
+  PetscCall(rt_hash_add(hash, c->vector, (size_t)c->width * (size_t)c->count * sizeof(float)));
+  PetscCall(rt_hash_finish(&hash, c->hash));
+  PetscFunctionReturn(0);
+}
+
+/* --- which of the two ------------------------------------------------------------------------------------------------
+ */
+
+/* On rank 0: load the file, or get the right to make it, or learn that another job has it in hand. */
+static PetscErrorCode decide(const RtComponentsSource *s, RtComponents *c, const char *path, RtClaims *claims,
+                             int *next)
+{
+  bool mine;
+
+  PetscFunctionBegin;
+  *next = MAKE;
+  if (rt_file_exists(path)) PetscCall(load(s, c, path, next));
+  if (*next == LOAD) PetscFunctionReturn(0);
+  PetscCall(rt_claims_take(claims, "components", &mine));
+  *next = mine ? MAKE : WAIT;
+  if (!mine || !rt_file_exists(path)) PetscFunctionReturn(0);
+  PetscCall(load(s, c, path, next)); /* it came meanwhile */
+  if (*next == LOAD) rt_claims_release(claims, "components");
+  PetscFunctionReturn(0);
+}
+
+/* Collective. claims: on rank 0. */
+static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c, RtClaims *claims, bool *stopped)
+{
+  int said[2] = {WAIT, 0};
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_job_path(s->job, "components.nc", path));
+  while (said[0] == WAIT && !said[1]) {
+    if (s->job->rank == 0) {
+      error = decide(s, c, path, claims, &said[0]);
+      said[1] = said[0] == WAIT && rt_stop_asked();
+      if (!error && said[0] == WAIT) nanosleep(&(struct timespec){0, (long)(1e9 * pause_seconds)}, NULL);
+    }
+    RtAgree(s->job->comm, error);
+    PetscCallMPI(MPI_Bcast(said, 2, MPI_INT, 0, s->job->comm));
+  }
+  *stopped = said[1];
+  if (*stopped) PetscFunctionReturn(0);
+  if (said[0] == MAKE) {
+    error = make(s, c, path, stopped);
+    if (s->job->rank == 0) rt_claims_release(claims, "components");
+    PetscCall(error);
+    if (*stopped) PetscFunctionReturn(0);
+  }
+  PetscCall(share(s->job->comm, c));
+  PetscFunctionReturn(0);
+}
+
+/* What the options say, before any work. */
+static PetscErrorCode start(const RtComponentsSource *s, RtComponents *c, RtClaims **claims)
+{
+  const RtOptions *o = s->job->options;
+  RtPlanParams params = {.batch = 3};
+  int64_t dim[RT_MAX_DIM];
+  char dir[PETSC_MAX_PATH_LEN];
+  RtPlan *plan;
+  int ndim;
+
+  PetscFunctionBegin;
+  PetscCall(find_layer(s->teacher, rt_options_text(o, "label", "features"), &c->value));
+  PetscCall(PetscStrncpy(c->layer, s->teacher->value[c->value].name, sizeof(c->layer)));
+  PetscCall(rt_plan_create(s->teacher, &params, &plan));
+  ndim = rt_plan_shape(plan, c->value, dim);
+  PetscCall(rt_plan_destroy(&plan));
+  RtCheck(ndim >= 2 && dim[0] == 3 && s->teacher->value[c->value].kind != RT_VALUE_PARAMETER &&
+              s->teacher->value[c->value].kind != RT_VALUE_CONSTANT,
+          "-label_features %s: '%s' has no row for each sample: it is no layer of the teacher",
+          rt_options_text(o, "label", "features"), c->layer);
+  c->width = 1;
+  for (int i = 1; i < ndim; i++) c->width *= dim[i];
+  c->count = (int)rt_options_int(o, "label", "components");
+  RtCheck(c->count <= c->width, "-label_components %d: '%s' has only %lld numbers a sample", c->count, c->layer,
+          (long long)c->width);
+  PetscCall(allocate(c));
+  if (s->job->rank) PetscFunctionReturn(0);
+  PetscCall(rt_job_path(s->job, "labels", dir));
+  PetscCall(rt_file_mkdir(dir));
+  PetscCall(rt_claims_create(dir, rt_options_real(o, "label", "claim_seconds"), claims));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_components_open(const RtComponentsSource *source, RtComponents *components, bool *stopped)
+{
+  RtClaims *claims = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *stopped = false;
+  *components = (RtComponents){.count = 0};
+  if (!rt_options_text(source->job->options, "label", "features")[0]) PetscFunctionReturn(0);
+  error = rt_message_agree(source->job->comm, start(source, components, &claims));
+  if (!error) error = load_or_make(source, components, claims, stopped);
+  PetscCall(rt_claims_destroy(&claims));
+  if (error || *stopped) {
+    PetscCall(rt_components_close(components));
+    components->count = 0;
+  }
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+RT_SIMD void rt_components_project(const RtComponents *components, int64_t rows, const float *row, int64_t stride,
+                                   float *out)
+{
+  const int64_t width = components->width, count = components->count;
+
+  for (int64_t r = 0; r < rows; r++, row += width, out += stride) {
+    for (int64_t k = 0; k < count; k++) out[k] = 0;
+    for (int64_t i = 0; i < width; i++) {
+      const float x = row[i] - components->mean[i];
+      const float *restrict vector = components->vector + i * count;
+
+      for (int64_t k = 0; k < count; k++) out[k] += x * vector[k];
+    }
+  }
+}

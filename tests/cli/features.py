@@ -1,0 +1,108 @@
+"""`label -label_features`: a teacher layer's activations in the label store, as their principal components, against NumPy.
+
+Arguments: the program retort, an empty folder."""
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import xarray as xr
+from support.cli import RANKS, RETORT, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, sha, small
+
+JOB = dict(teacher_hidden="40,24", teacher_epochs=3, teacher_dropout="0.1", teacher_normalize="true", augment_shift=2)
+KEEP = dict(JOB, label_features=1, label_components=6)
+
+
+def activations(layers, rows):
+    t = {x.name: onnx.numpy_helper.to_array(x).astype("f8") for x in onnx.load("all/teacher.onnx").graph.initializer}
+    rows = (rows.reshape(len(rows), -1) - t["input_mean"]) / t["input_deviation"]
+    for i in range(layers):
+        rows = np.maximum(rows @ t[f"layer{i}.weight"] + t[f"layer{i}.bias"], 0)
+    return rows
+
+
+def fresh(name):
+    """A run with the teacher of the first one."""
+    os.makedirs(name)
+    shutil.copy("all/teacher.onnx", name)
+    return name
+
+
+def test_numpy():
+    run("train", small("all", **KEEP))
+    run("label", small("all", **KEEP), ranks=2, says=r"6 components of '\w+' hold \d\d\.\d\d % of the variance of its 40 numbers")
+    nothing_half_written("all")
+    rows = activations(1, read(TRAIN, "input").astype("f8"))
+    value, vector = np.linalg.eigh(np.cov(rows.T, bias=True))
+    value, vector = value[::-1], vector[:, ::-1][:, :6]
+    vector = vector * np.sign(vector[np.abs(vector).argmax(0), np.arange(6)])
+    with xr.open_mfdataset("all/labels/*.nc") as labels:
+        assert labels.features.dims == ("sample", "component") and labels.logits.dims == ("sample", "class")
+        wanted = (rows - rows.mean(0)) @ vector
+        far = np.abs(labels.features.values - wanted).max() / np.abs(wanted).max()
+        assert far < 1e-4, f"features are {far} off"
+        assert abs(labels.attrs["features_kept_variance"] - value[:6].sum() / value.sum()) < 1e-5, labels.attrs
+        assert labels.features.var("sample").values.argmax() == 0
+    with xr.open_dataset("all/components.nc") as c:
+        assert np.abs(c.component_vector.values - vector).max() < 1e-4 and np.allclose(c.variance, value[:6], rtol=1e-5)
+        assert np.allclose(c["mean"], rows.mean(0), atol=1e-4)
+    run("verify", small("all", **KEEP), says="largest relative difference")
+    run("info", "all/labels", says=r"6 components of the layer '\w+', with \d\d\.\d\d % of its variance")
+    run("distill", small("all", **KEEP))
+    run("distill", small("all", **{**JOB, "run_force": 1}))  # a student that asks for none does not mind
+
+
+def test_same_bytes():
+    """On other ranks and threads, by several jobs at once, and again after damage."""
+    wanted = {n: h for n, h in outputs("all").items() if n != "student.onnx"}
+    first = sha("all/components.nc")
+    run("label", small(fresh("three"), **KEEP), ranks=min(3, RANKS), OMP_NUM_THREADS=2)
+    same("three", wanted, "another number of ranks and threads")
+    fresh("several")
+    jobs = [subprocess.Popen([RETORT, "label"] + small("several", **KEEP), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(3)]
+    for job in jobs:
+        out = job.communicate(timeout=60)[0]
+        assert job.returncode == 0, out
+    same("several", wanted, "several jobs at once")
+    for name in "three", "several":
+        assert sha(f"{name}/components.nc") == first, f"{name}: other components"
+    with open("three/labels/shard-000002.nc", "r+b") as file:
+        file.seek(-2000, 2)
+        file.write(b"x" * 100)
+    os.remove("three/labels/shard-000001.nc")
+    run("distill", small("three", **KEEP), says="1 of 4 shards are missing and 1 damaged; they are made again")
+    same("three", {**wanted, "student.onnx": sha("three/student.onnx")}, "shards made again")
+
+
+def test_views():
+    """Each view has its own features; a node or a value is a layer as well."""
+    run("label", small(fresh("views"), **{**KEEP, "label_features": "Relu_5", "label_views": 3}))
+    with xr.open_mfdataset("views/labels/*.nc") as views, xr.open_mfdataset("all/labels/*.nc") as plain:
+        assert views.features.dims == ("sample", "view", "component")
+        assert views.attrs["features_layer"] == "Relu_5"
+        assert np.abs(views.features[:, 0].values - plain.features.values).max() < 1e-5, "the first view is another sample"
+        assert np.abs(views.features[:, 1].values - views.features[:, 0].values).max() > 1e-2, "views are equal"
+    run("verify", small("views", **{**KEEP, "label_features": "Relu_5", "label_views": 3}))
+
+
+def test_refused():
+    for says, options in (("the teacher has 2 hidden layers", dict(label_features=3)), ("no node or value of that name", dict(label_features="Gelu_1")),
+                          ("has only 24 numbers a sample", dict(label_features=2, label_components=25)),
+                          ("no row for each sample", dict(label_features="layer0.weight"))):
+        run("label", small("all", **{**KEEP, **options}), ranks=2, code=1, says=says)
+    run("label", small("all", **{**KEEP, "label_features": 2}), code=1, says="components.nc was made from another layer")
+    run("label", small("all", **{**KEEP, "label_components": 5}), code=1, says="components.nc was made from another layer")
+    run("label", small(fresh("bare"), **JOB))
+    run("label", small("bare", **KEEP), code=1, says="its features are absent, expected components")
+    before = sha("bare/labels/shard-000000.nc")
+    run("label", small("bare", **KEEP, run_force=1), ranks=2)
+    assert sha("bare/labels/shard-000000.nc") != before and sha("bare/labels/shard-000000.nc") == sha("all/labels/shard-000000.nc")
+    run("label", small("all", **JOB), says="is done already")
+    with edit("bare/labels/shard-000003.nc") as data:
+        data["features"][100, 2] += 1
+    run("verify", small("bare", **KEEP, verify_samples=1200), code=1, says="labels differ by")
+
+
+main(test_numpy, test_same_bytes, test_views, test_refused)
