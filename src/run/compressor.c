@@ -32,6 +32,7 @@ static PetscErrorCode compress(const RtJob *job, const RtDataset *dataset, const
   RtGraph *teacher = NULL, *graph = NULL;
   RtCut cut = {.job = job,
                .dataset = rt_options_bool(job->options, "compress", "weighted") ? dataset : NULL,
+               .most = rt_options_int(job->options, "compress", "samples"),
                .degree = {.parameters = rt_options_int(job->options, "compress", "parameters"),
                           .energy = rt_options_real(job->options, "compress", "energy"),
                           .ranks = rt_options_ints(job->options, "compress", "ranks", rank),

@@ -15,6 +15,7 @@ static PetscErrorCode decompose_group(const RtCut *cut, RtLowrank *l, int first,
   RtMoments moments = {.job = cut->job,
                        .dataset = cut->dataset,
                        .sampler = cut->sampler,
+                       .most = cut->most,
                        .layers = last - first,
                        .layer = layer};
   PetscErrorCode error = 0;

@@ -118,7 +118,17 @@ static PetscErrorCode run_model(RtFeatures *f, const RtFeaturesWalk *walk, const
   PetscFunctionReturn(0);
 }
 
-/* Samples [first, last) of the dataset, of which the pool has some. sample: [BLOCK], to work with. */
+/* Is sample i one of those to take? */
+static bool is_wanted(const RtFeaturesWalk *walk, int64_t i)
+{
+  int64_t all = walk->sampler ? walk->sampler->count : rt_dataset_info(walk->dataset)->samples;
+
+  if (walk->sampler && !rt_sampler_has(walk->sampler, i)) return false;
+  if (!walk->most || walk->most >= all) return true;
+  return (__int128)(i + 1) * walk->most / all > (__int128)i * walk->most / all;
+}
+
+/* Samples [first, last) of the dataset, of which the walk takes some. sample: [BLOCK], to work with. */
 static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int64_t last, int64_t *sample,
                                  float *const *row)
 {
@@ -128,7 +138,7 @@ static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int6
 
   PetscFunctionBegin;
   for (int64_t i = first; i < last; i++)
-    if (!walk->sampler || rt_sampler_has(walk->sampler, i)) sample[count++] = i;
+    if (is_wanted(walk, i)) sample[count++] = i;
   if (!count) PetscFunctionReturn(0);
   PetscCall(rt_samples_load(walk->dataset, first, last - first, &samples));
   for (int m = 0, place = 0; m < walk->models && !error; m++) {

@@ -25,6 +25,7 @@ typedef struct {
   const RtAugment *augment; /* and which view of each sample; NULL: the samples themselves */
   int64_t view;
   const RtSampler *sampler; /* whose pool; NULL: all of the dataset */
+  int64_t most;             /* take about so many of these, evenly spread; 0: all */
   int64_t unit;             /* samples of the dataset that a rank takes at once: unit u is [u · unit, …) */
   int rank, size;
   const char *title; /* of the progress bar */

@@ -94,7 +94,12 @@ static PetscErrorCode find_directions(const RtJob *job, const RtGram *gram, Dire
 /* Of what enters a layer, over the training samples. */
 static RtMoments moments_of(const RtJob *job, const RtTrainset *data, RtMomentsLayer *layer)
 {
-  return (RtMoments){.job = job, .dataset = data->dataset, .sampler = &data->sampler, .layers = 1, .layer = layer};
+  return (RtMoments){.job = job,
+                     .dataset = data->dataset,
+                     .sampler = &data->sampler,
+                     .most = rt_options_int(job->options, "student", "init_samples"),
+                     .layers = 1,
+                     .layer = layer};
 }
 
 /* The layer's weights, projected onto the directions and scaled so that its outputs vary as much as random weights of
@@ -284,6 +289,7 @@ static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGrap
   RtCut cut = {.job = job,
                .dataset = data->dataset,
                .sampler = &data->sampler,
+               .most = rt_options_int(o, "student", "init_samples"),
                .degree = {.parameters = rt_options_int(o, "student", "init_parameters"),
                           .energy = rt_options_real(o, "student", "init_energy"),
                           .ranks = rt_options_ints(o, "student", "hidden", rank),

@@ -88,6 +88,7 @@ static PetscErrorCode collect(Sums *s, bool *stopped)
   const RtMoments *m = s->moments;
   RtFeaturesWalk walk = {.dataset = m->dataset,
                          .sampler = m->sampler,
+                         .most = m->most,
                          .unit = m->store ? m->store->shard : RT_MOMENTS_UNIT,
                          .rank = m->job->rank,
                          .size = m->job->size,

@@ -25,6 +25,7 @@ typedef struct {
   const RtJob *job;
   const RtDataset *dataset;
   const RtSampler *sampler; /* whose pool; NULL: all of the dataset */
+  int64_t most;             /* take about so many of them, evenly spread; 0: all */
   int layers;
   RtMomentsLayer *layer; /* [layers] */
   bool joined;           /* all columns of a sample are one row, with one sum; otherwise each layer has its own */
