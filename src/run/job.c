@@ -233,7 +233,7 @@ static const RtOption table[] = {
     MODEL("student", DISTILL | RT_VERB_EVAL, STUDENT, "100", "student: its graph and initial weights"),
     {"student_init", RT_OPTION_CHOICE, "random", 0, 0, rt_init_names, DISTILL, STUDENT,
      "where it begins: random; pca first layer from the data; ridge last layer from the teacher; svd the teacher cut"},
-    {"student_init_lambda", RT_OPTION_REAL, "1e-3", 0, 1e6, NULL, DISTILL, STUDENT,
+    {"student_init_lambda", RT_OPTION_REAL, "0.1", 0, 1e6, NULL, DISTILL, STUDENT,
      "ridge: penalty, in mean variances of what enters the layer"},
     {"student_init_samples", RT_OPTION_INT, "0", 0, MOST, NULL, DISTILL, STUDENT,
      "sums of the start run over about so many training samples, evenly spread; 0: all"},

@@ -79,7 +79,7 @@ def test_ridge():
     # Only what the student may see: no held-out samples, no omitted class, not beyond -distill_samples.
     keep = read(TRAIN, "label") != 3
     t = still("ridge-omit", student_init="ridge", distill_omit="3")
-    weight, _ = ridge(hidden(t, inputs[keep], 2), labels()[keep], 1e-3)
+    weight, _ = ridge(hidden(t, inputs[keep], 2), labels()[keep], 0.1)
     assert far(t["layer2.weight"], weight) < 1e-3, "ridge saw a class that is omitted"
     held = [still(f"ridge-{n}", student_init="ridge", **{n: 300})["layer2.weight"] for n in ("data_holdout", "distill_samples")]
     assert min(far(h, t["layer2.weight"]) for h in held) > 1e-3, "held-out samples made no difference"
@@ -102,7 +102,7 @@ def test_pca():
         assert abs(out.var(0).mean() / wanted - 1) < 1e-4, f"variance {out.var(0).mean()}, not {wanted}"
     both = still("both2", **{"student_init": "pca+ridge", "student_init_energy": 0.5})
     assert np.array_equal(both["layer0.weight"], t["layer0.weight"]), "pca+ridge is another pca"
-    weight, _ = ridge(hidden(both, inputs, 2), labels(), 1e-3)
+    weight, _ = ridge(hidden(both, inputs, 2), labels(), 0.1)
     assert far(both["layer2.weight"], weight) < 1e-3, "pca+ridge is another ridge"
 
 
@@ -213,7 +213,7 @@ def test_own_student():
     before = own_student()
     after = still("own", student_init="ridge", student_model="own.onnx")
     assert far(after["w0"], before["w0"]) < 1e-6, "ridge changed the first layer"
-    weight, bias = ridge(np.maximum(inputs @ after["w0"].T + after["b0"], 0), labels(), 1e-3)
+    weight, bias = ridge(np.maximum(inputs @ after["w0"].T + after["b0"], 0), labels(), 0.1)
     assert far(after["w1"].T, weight) < 1e-3 and far(after["b1"], bias) < 1e-3, "ridge is off in a model of one's own"
     for start, code, says in (("svd", 2, "both say which network"), ("ridge", 2, "begins with the teacher")):
         extra = dict(distill_alpha=0) if start == "ridge" else {}
