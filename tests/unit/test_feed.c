@@ -67,7 +67,7 @@ static void make_data(void)
     for (int v = 0; v < VIEWS; v++)
       for (int k = 0; k < WIDTH; k++) logits[i][v][k] = logit_of(i, v, k);
   for (int64_t s = 0; s < rt_labelstore_shards(&store); s++)
-    RT_MUST(rt_labelstore_write("labels", &store, s, logits[s * SHARD][0], ""));
+    RT_MUST(rt_labelstore_write("labels", &store, s, logits[s * SHARD][0], NULL, ""));
   RT_MUST(rt_dataset_open(PETSC_COMM_SELF, "data.nc", &dataset));
   RT_MUST(rt_samples_load(dataset, 0, SAMPLES, &whole));
   RT_MUST(rt_augment_create(&(RtAugmentParams){0}, 5, rt_dataset_info(dataset), &augment));
@@ -276,13 +276,13 @@ static void test_bad_shards(void)
   RT_MUST(rt_feed_destroy(&feed));
   unlink("labels/shard-000003.nc");
   RT_TEST_SAYS(rt_feed_create(&params, &feed), RT_ERR_FAILED, "labels/shard-000003.nc|No such file");
-  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], ""));
+  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], NULL, ""));
   RT_MUST(rt_feed_create(&params, &feed));
   unlink("labels/shard-000003.nc");
   RT_TEST_SAYS(rt_feed_prepare(feed, 0, 0), RT_ERR_FAILED, "labels/shard-000003.nc|No such file");
   RT_MUST(rt_feed_destroy(&feed));
   source.views = 1; /* the epoch sees view 0, */
-  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], ""));
+  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], NULL, ""));
   damage("labels/shard-000003.nc", 3 * SHARD + 7);
   RT_MUST(rt_feed_create(&params, &feed));
   RT_MUST(rt_feed_prepare(feed, 0, 0)); /* and view 1 is damaged */
