@@ -25,6 +25,8 @@ PetscErrorCode rt_plan_destroy(RtPlan **plan);
 
 /* Shape of a graph value under this plan; returns the number of dimensions. */
 int rt_plan_shape(const RtPlan *plan, int value, int64_t dim[RT_MAX_DIM]);
+/* Type of its elements. */
+RtType rt_plan_type(const RtPlan *plan, int value);
 
 /* Take over new parameters: repacks and converts weights where an operator keeps its own copy.
    Call after parameter has changed and before running. parameter: [graph->flat], must outlive the runs. */

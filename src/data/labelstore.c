@@ -71,7 +71,7 @@ static PetscErrorCode list(const char *dir, int64_t *count, int64_t **number)
 
 /* --- one shard --------------------------------------------------------------------------------------------------- */
 
-/* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, classes]. ended: false where
+/* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, widest]. ended: false where
    stop said so before the end. */
 static PetscErrorCode read_wholly(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, bool (*stop)(void),
                                   float *buffer, bool *ended)
@@ -80,8 +80,11 @@ static PetscErrorCode read_wholly(RtLabelstoreShard *shard, const RtLabelstoreIn
 
   PetscFunctionBegin;
   PetscCall(rt_labelstore_check_ids(shard, info));
-  for (; at < count && !shard->why[0] && !(stop && stop()); at += rows)
+  for (; at < count && !shard->why[0] && !(stop && stop()); at += rows) {
     PetscCall(rt_labelstore_read_rows(shard, info, at, PetscMin(rows, count - at), buffer));
+    if (info->components && !shard->why[0])
+      PetscCall(rt_labelstore_read_feature_rows(shard, info, at, PetscMin(rows, count - at), buffer));
+  }
   *ended = at >= count || shard->why[0];
   PetscFunctionReturn(0);
 }
@@ -130,8 +133,10 @@ static PetscErrorCode look(const char *dir, const RtLabelstoreInfo *info, int64_
 
 static PetscErrorCode make_buffer(const RtLabelstoreInfo *info, float **buffer)
 {
+  size_t widest = (size_t)PetscMax(info->classes, info->components);
+
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1((size_t)rt_labelstore_rows(info) * (size_t)info->views * (size_t)info->classes, buffer));
+  PetscCall(PetscMalloc1((size_t)rt_labelstore_rows(info) * (size_t)info->views * widest, buffer));
   PetscFunctionReturn(0);
 }
 

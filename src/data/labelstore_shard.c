@@ -93,9 +93,8 @@ static PetscErrorCode get_text(RtLabelstoreShard *shard, const char *name, char 
 }
 
 /* *value stays where there is no such number. */
-static PetscErrorCode get_number(RtLabelstoreShard *shard, const char *name, int64_t *value)
+static PetscErrorCode get_real(RtLabelstoreShard *shard, const char *name, double *value)
 {
-  double number;
   nc_type type;
   size_t length;
   int status;
@@ -105,7 +104,17 @@ static PetscErrorCode get_number(RtLabelstoreShard *shard, const char *name, int
   if (status == NC_ENOTATT) PetscFunctionReturn(0);
   Read(shard, unreadable, status);
   if (length != 1 || type == NC_CHAR || type >= NC_STRING) PetscFunctionReturn(0);
-  Read(shard, unreadable, nc_get_att_double(shard->nc, NC_GLOBAL, name, &number));
+  Read(shard, unreadable, nc_get_att_double(shard->nc, NC_GLOBAL, name, value));
+  PetscFunctionReturn(0);
+}
+
+/* The same of whole numbers. */
+static PetscErrorCode get_number(RtLabelstoreShard *shard, const char *name, int64_t *value)
+{
+  double number = -1;
+
+  PetscFunctionBegin;
+  PetscCall(get_real(shard, name, &number));
   if (number >= 0 && number <= 0x1p53 && number == (double)(int64_t)number) *value = (int64_t)number;
   PetscFunctionReturn(0);
 }
@@ -172,7 +181,7 @@ static PetscErrorCode find_features(RtLabelstoreShard *shard, RtLabelstoreInfo *
     PetscCall(PetscStrncpy(to[i], text, length[i]));
     PetscCall(PetscFree(text));
   }
-  Read(shard, unreadable, nc_get_att_double(shard->nc, NC_GLOBAL, "features_kept_variance", &found->kept));
+  PetscCall(get_real(shard, "features_kept_variance", &found->kept));
   PetscFunctionReturn(0);
 }
 

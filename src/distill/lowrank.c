@@ -12,15 +12,20 @@ PetscErrorCode rt_lowrank_create(MPI_Comm comm, const RtGraph *graph, int thread
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&l));
-  *l = (RtLowrank){.comm = comm, .graph = graph, .threads = threads, .parameters = graph->parameters};
+  *l = (RtLowrank){.graph = graph, .threads = threads, .parameters = graph->parameters};
+  PetscCallMPI(MPI_Comm_dup(comm, &l->comm));
+  PetscCallMPI(MPI_Comm_dup(comm, &l->meeting));
+  PetscCallMPI(MPI_Comm_rank(comm, &l->self));
+  PetscCallMPI(MPI_Comm_size(comm, &l->size));
   PetscCall(rt_dense_find(graph, &l->layers, &l->dense));
-  PetscCall(PetscCalloc5(l->layers, &l->rank, l->layers, &l->mean, l->layers, &l->grid, l->layers, &l->direction,
-                         l->layers, &l->weighted));
+  PetscCall(PetscCalloc6(l->layers, &l->rank, l->layers, &l->mean, l->layers, &l->owner, l->layers, &l->grid, l->layers,
+                         &l->direction, l->layers, &l->weighted));
   for (int i = 0; i < l->layers; i++) {
     RtRankLayer *r = &l->rank[i];
 
     *r = (RtRankLayer){.in = l->dense[i].in, .out = l->dense[i].out};
     r->count = PetscMin(r->in, r->out);
+    l->owner[i] = rt_grid_worth(PetscMax(r->in, r->out)) == 1 ? i % l->size : -1;
     PetscCall(PetscCalloc2(r->count, &r->energy, r->in, &l->mean[i]));
   }
   if (!l->layers) {
@@ -42,8 +47,10 @@ PetscErrorCode rt_lowrank_destroy(RtLowrank **lowrank)
     PetscCall(rt_matrix_destroy(&l->direction[i]));
     PetscCall(rt_grid_destroy(&l->grid[i]));
   }
-  PetscCall(PetscFree5(l->rank, l->mean, l->grid, l->direction, l->weighted));
+  PetscCall(PetscFree6(l->rank, l->mean, l->owner, l->grid, l->direction, l->weighted));
   PetscCall(PetscFree(l->dense));
+  PetscCallMPI(MPI_Comm_free(&l->comm));
+  PetscCallMPI(MPI_Comm_free(&l->meeting));
   PetscCall(PetscFree(*lowrank));
   PetscFunctionReturn(0);
 }
@@ -128,19 +135,35 @@ static PetscErrorCode decompose_weight(RtLowrank *l, int layer)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_lowrank_decompose(RtLowrank *lowrank, int layer, const RtGram *gram)
+/* Collective where all decompose the layer. */
+static PetscErrorCode decompose(RtLowrank *l, int layer, const RtGram *gram)
 {
-  const RtRankLayer *r = &lowrank->rank[layer];
+  const RtRankLayer *r = &l->rank[layer];
+  const bool own = l->owner[layer] >= 0;
 
   PetscFunctionBegin;
-  PetscCall(
-      rt_grid_create(lowrank->comm, rt_grid_worth(PetscMax(r->in, r->out)), lowrank->threads, &lowrank->grid[layer]));
-  lowrank->weighted[layer] = gram != NULL;
-  for (int64_t i = 0; gram && i < r->in; i++) lowrank->mean[layer][i] = rt_gram_mean(gram, i);
+  l->weighted[layer] = gram != NULL;
+  for (int64_t i = 0; gram && i < r->in; i++) l->mean[layer][i] = rt_gram_mean(gram, i);
+  if (own && l->owner[layer] != l->self) PetscFunctionReturn(0);
+  PetscCall(rt_grid_create(own ? PETSC_COMM_SELF : l->comm, own, l->threads, &l->grid[layer]));
   if (gram)
-    PetscCall(decompose_output(lowrank, layer, gram));
+    PetscCall(decompose_output(l, layer, gram));
   else
-    PetscCall(decompose_weight(lowrank, layer));
+    PetscCall(decompose_weight(l, layer));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_lowrank_decompose(RtLowrank *lowrank, int first, int last, RtGram *const *gram)
+{
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  for (int i = first; i < last && !error; i++) error = decompose(lowrank, i, gram[i - first]);
+  PetscCall(rt_message_meet(lowrank->meeting, error));
+  for (int i = first; i < last; i++)
+    if (lowrank->owner[i] >= 0)
+      PetscCallMPI(MPI_Bcast(lowrank->rank[i].energy, (int)lowrank->rank[i].count, MPI_DOUBLE, lowrank->owner[i],
+                             lowrank->comm));
   PetscFunctionReturn(0);
 }
 
@@ -153,7 +176,7 @@ int64_t rt_lowrank_parameters(const RtLowrank *lowrank, const int64_t *rank)
   return total;
 }
 
-/* The first directions U_r, [out, rank], and W U_r, [in, rank], on all ranks. */
+/* The first directions U_r, [out, rank], and W U_r, [in, rank], on the ranks of the layer's grid. */
 static PetscErrorCode gather_factors(const RtLowrank *l, int layer, int64_t rank, double *direction, double *product)
 {
   const RtRankLayer *r = &l->rank[layer];
@@ -210,6 +233,22 @@ static void balance(const RtDense *d, int64_t rank, const double *direction, con
   }
 }
 
+/* The same on all ranks. */
+static PetscErrorCode share_factors(const RtLowrank *l, int layer, int64_t rank, double *direction, double *product)
+{
+  const RtRankLayer *r = &l->rank[layer];
+  const int owner = l->owner[layer];
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  if (owner < 0 || owner == l->self) error = gather_factors(l, layer, rank, direction, product);
+  PetscCall(rt_message_meet(l->meeting, error));
+  if (owner < 0) PetscFunctionReturn(0);
+  PetscCallMPI(MPI_Bcast(direction, (int)(r->out * rank), MPI_DOUBLE, owner, l->comm));
+  PetscCallMPI(MPI_Bcast(product, (int)(r->in * rank), MPI_DOUBLE, owner, l->comm));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode make_thin(const RtLowrank *l, int layer, int64_t rank, RtThin *thin)
 {
   const RtDense *d = &l->dense[layer];
@@ -220,7 +259,7 @@ static PetscErrorCode make_thin(const RtLowrank *l, int layer, int64_t rank, RtT
   *thin = (RtThin){.dense = d, .rank = rank};
   PetscCall(PetscMalloc3(d->in * rank, &thin->first, rank * d->out, &thin->second, d->out, &thin->bias));
   PetscCall(PetscMalloc3(d->out * rank, &direction, d->in * rank, &product, d->out, &bias));
-  error = gather_factors(l, layer, rank, direction, product);
+  error = share_factors(l, layer, rank, direction, product);
   if (!error) {
     correct_bias(l, layer, rank, direction, product, bias);
     balance(d, rank, direction, product, thin);
@@ -245,7 +284,7 @@ PetscErrorCode rt_lowrank_build(const RtLowrank *lowrank, const int64_t *rank, b
   if (!error) error = rt_thin_build(lowrank->graph, count, thin, plain, graph);
   for (int i = 0; i < count; i++) PetscCall(PetscFree3(thin[i].first, thin[i].second, thin[i].bias));
   PetscCall(PetscFree(thin));
-  error = rt_message_agree(lowrank->comm, error);
+  error = rt_message_meet(lowrank->meeting, error);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
   PetscFunctionReturn(0);

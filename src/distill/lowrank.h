@@ -13,13 +13,15 @@
 #include "linalg/gram.h"
 
 typedef struct {
-  MPI_Comm comm;
+  MPI_Comm comm, meeting; /* duplicates; the second for rt_message_meet */
+  int self, size;         /* this rank, and how many there are */
   const RtGraph *graph;
   int layers, threads;
   RtDense *dense;       /* [layers] in running order */
   RtRankLayer *rank;    /* [layers] energies, once decomposed */
   double **mean;        /* [layers][in] of what enters */
-  RtGrid **grid;        /* [layers] */
+  int *owner;           /* [layers] the rank that decomposes a layer alone, in turn; -1: all do, as it is large */
+  RtGrid **grid;        /* [layers] NULL for the layers of others */
   bool *weighted;       /* [layers] with data */
   RtMatrix **direction; /* [layers] U as columns: of ascending eigenvalues, or of descending singular values */
   int64_t parameters;   /* of the graph */
@@ -30,8 +32,8 @@ PetscErrorCode rt_lowrank_create(MPI_Comm comm, const RtGraph *graph, int thread
 /* Accepts NULL; sets *lowrank to NULL. */
 PetscErrorCode rt_lowrank_destroy(RtLowrank **lowrank);
 
-/* gram: sums of what enters this layer; NULL: without data. */
-PetscErrorCode rt_lowrank_decompose(RtLowrank *lowrank, int layer, const RtGram *gram);
+/* Layers [first, last). gram: [last - first] sums of what enters them; NULL: without data. */
+PetscErrorCode rt_lowrank_decompose(RtLowrank *lowrank, int first, int last, RtGram *const *gram);
 
 /* Parameters of the model with layers of these ranks. rank: [layers]. */
 int64_t rt_lowrank_parameters(const RtLowrank *lowrank, const int64_t *rank);

@@ -40,12 +40,13 @@ int64_t rt_rank_by_energy(const RtRankLayer *layer, double part)
   return settle(layer, rank);
 }
 
-int64_t rt_rank_by_budget(int layers, const RtRankLayer *layer, int64_t budget, int64_t *rank)
+int64_t rt_rank_by_budget(int layers, RtRankLayer *layer, int64_t budget, int64_t *rank)
 {
   int64_t used = 0, fewest;
 
   for (int l = 0; l < layers; l++) {
     rank[l] = settle(&layer[l], 1);
+    layer[l].total = sum(&layer[l], 0, layer[l].count);
     used += rt_rank_weights(&layer[l], rank[l]);
   }
   fewest = used;
@@ -57,10 +58,10 @@ int64_t rt_rank_by_budget(int layers, const RtRankLayer *layer, int64_t budget, 
     for (int l = 0; l < layers; l++) {
       int64_t next = settle(&layer[l], rank[l] + 1);
       int64_t cost = rt_rank_weights(&layer[l], next) - rt_rank_weights(&layer[l], rank[l]);
-      double total = sum(&layer[l], 0, layer[l].count), gain;
+      double gain;
 
       if (rank[l] == layer[l].count || cost > budget - used) continue;
-      gain = total > 0 ? sum(&layer[l], rank[l], next) / total / (double)cost : 0;
+      gain = layer[l].total > 0 ? sum(&layer[l], rank[l], next) / layer[l].total / (double)cost : 0;
       if (gain <= best) continue;
       best = gain;
       best_cost = cost;

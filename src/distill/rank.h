@@ -9,6 +9,7 @@
 typedef struct {
   int64_t in, out, count;
   double *energy; /* [count] descending: variance of the layer's output along its directions */
+  double total;   /* its sum, where rt_rank_by_budget has put it */
 } RtRankLayer;
 
 /* The largest rank that saves weights; 0: none does. */
@@ -23,6 +24,6 @@ int64_t rt_rank_by_energy(const RtRankLayer *layer, double part);
 /* Ranks of all layers with at most `budget` weights together: directions are taken one by one, always that of the most
    energy for a weight, in parts of its layer's whole. rank: [layers]. Returns the fewest weights that are possible;
    where that is more than the budget, rank holds what has them. */
-int64_t rt_rank_by_budget(int layers, const RtRankLayer *layer, int64_t budget, int64_t *rank);
+int64_t rt_rank_by_budget(int layers, RtRankLayer *layer, int64_t budget, int64_t *rank);
 
 #endif

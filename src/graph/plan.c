@@ -65,6 +65,11 @@ int rt_plan_shape(const RtPlan *plan, int value, int64_t dim[RT_MAX_DIM])
   return plan->tensor[value].ndim;
 }
 
+RtType rt_plan_type(const RtPlan *plan, int value)
+{
+  return plan->tensor[value].type;
+}
+
 PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter)
 {
   PetscFunctionBegin;

@@ -1,5 +1,6 @@
 #include "linalg/grid.h"
 
+#include "core/message.h"
 #include "linalg/scalapack.h"
 
 #include <math.h>
@@ -38,6 +39,7 @@ PetscErrorCode rt_grid_create_blocks(MPI_Comm comm, int most, int threads, int b
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
   PetscCallMPI(MPI_Comm_dup(comm, &g->comm));
+  PetscCallMPI(MPI_Comm_dup(comm, &g->meeting));
   PetscCallMPI(MPI_Comm_rank(g->comm, &g->rank));
   PetscCallMPI(MPI_Comm_size(g->comm, &g->size));
   rt_grid_shape(most > 0 ? PetscMin(most, g->size) : g->size, &g->rows, &g->columns);
@@ -71,6 +73,12 @@ PetscErrorCode rt_grid_destroy(RtGrid **grid)
   if (!*grid) PetscFunctionReturn(0);
   if ((*grid)->context >= 0) Cblacs_gridexit((*grid)->context);
   PetscCallMPI(MPI_Comm_free(&(*grid)->comm));
+  PetscCallMPI(MPI_Comm_free(&(*grid)->meeting));
   PetscCall(PetscFree(*grid));
   PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_grid_meet(RtGrid *grid, PetscErrorCode error)
+{
+  return rt_message_meet(grid->meeting, error);
 }

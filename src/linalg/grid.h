@@ -8,7 +8,8 @@
 enum { RT_GRID_BLOCK = 64 /* rows and columns of a block: what ScaLAPACK's kernels like */ };
 
 typedef struct {
-  MPI_Comm comm; /* a duplicate that only this grid uses; ranks in it beyond the grid own nothing */
+  MPI_Comm comm;    /* a duplicate that only this grid uses; ranks in it beyond the grid own nothing */
+  MPI_Comm meeting; /* and one for rt_grid_meet */
   int rank, size;
   int rows, columns; /* of processes */
   int row, column;   /* of this process; -1: it is beyond the grid */
@@ -24,6 +25,10 @@ PetscErrorCode rt_grid_create(MPI_Comm comm, int most, int threads, RtGrid **gri
 PetscErrorCode rt_grid_create_blocks(MPI_Comm comm, int most, int threads, int block, RtGrid **grid);
 /* Collective. Matrices on it must be destroyed before. Accepts NULL; sets *grid to NULL. */
 PetscErrorCode rt_grid_destroy(RtGrid **grid);
+
+/* Collective: the end of a piece of work on the grid, in which one rank may have failed while the others wait for it
+   (rt_message_meet). Returns an error on all ranks where one has one. */
+PetscErrorCode rt_grid_meet(RtGrid *grid, PetscErrorCode error);
 
 /* How many processes a matrix of so many rows is worth: 1 up to 2048, 0 (all) beyond. Below, one rank is about as fast
    as several, and the result has the same bits on any number of ranks. */

@@ -42,8 +42,8 @@ static PetscErrorCode explain(const RtMatrix *moments, double shift, const char 
   if (!error) error = rt_matrix_copy(moments, factor);
   if (!error) error = rt_matrix_shift(factor, shift);
   if (!error) error = rt_eigen_solve(factor, value, vector, NULL);
-  least = value[0];
-  most = value[moments->rows - 1];
+  least = error ? 0 : value[0];
+  most = error ? 0 : value[moments->rows - 1];
   PetscCall(rt_matrix_destroy(&vector));
   PetscCall(PetscFree(value));
   PetscCall(error);

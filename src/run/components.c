@@ -6,12 +6,13 @@
 #include "core/simd.h"
 #include "data/archive.h"
 #include "data/claims.h"
+#include "data/seal.h"
 #include "distill/dense.h"
 #include "linalg/eigen.h"
+#include "run/features.h"
 #include "run/moments.h"
 #include "run/stop.h"
 
-#include <retort/plan.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,18 +30,14 @@ static PetscErrorCode find_layer(const RtGraph *graph, const char *name, int *va
   long number = strtol(name, &end, 10);
 
   PetscFunctionBegin;
-  *value = -1;
-  if (!*end) {
-    PetscCall(rt_dense_hidden(graph, &count, &hidden));
-    if (number >= 1 && number < count) *value = hidden[number - 1];
-    PetscCall(PetscFree(hidden));
-    RtCheck(*value >= 0, "-label_features %s: the teacher has %d hidden layers", name, count - 1);
-    PetscFunctionReturn(0);
-  }
-  *value = rt_graph_find(graph, name);
+  PetscCall(rt_dense_hidden(graph, &count, &hidden));
+  *value = !*end && number >= 1 && number < count ? hidden[number - 1] : -1;
+  PetscCall(PetscFree(hidden));
+  if (*value < 0) *value = rt_graph_find(graph, name); /* older exporters name values by numbers */
   for (int i = 0; i < graph->nodes && *value < 0; i++)
     if (!strcmp(graph->node[i].name, name)) *value = graph->node[i].output[0];
-  RtCheck(*value >= 0, "-label_features %s: the teacher has no node or value of that name", name);
+  RtCheck(*value >= 0, "-label_features %s: the teacher has %d hidden layer%s, and no node or value of that name", name,
+          count - 1, count == 2 ? "" : "s");
   PetscFunctionReturn(0);
 }
 
@@ -136,6 +133,7 @@ static PetscErrorCode write_file(const RtComponentsSource *s, const RtComponents
 
   PetscFunctionBegin;
   PetscCall(rt_archive_create(path, "principal components of a teacher's layer", &archive));
+  rt_archive_seal(archive);
   error = put_all(s, c, variance, archive);
   if (error) PetscCall(rt_archive_discard(&archive));
   PetscCall(error);
@@ -158,7 +156,7 @@ static PetscErrorCode make(const RtComponentsSource *s, RtComponents *c, const c
   if (*stopped) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1(c->count, &variance));
   PetscCall(rt_grid_create(s->job->comm, rt_grid_worth(c->width), s->job->threads, &grid));
-  error = solve(gram, grid, c, variance);
+  error = rt_grid_meet(grid, solve(gram, grid, c, variance));
   PetscCall(rt_grid_destroy(&grid));
   PetscCall(rt_gram_destroy(&gram));
   if (!error && s->job->rank == 0) error = write_file(s, c, variance, path);
@@ -211,9 +209,16 @@ static PetscErrorCode read_all(const RtComponentsSource *s, RtComponents *c, con
 static PetscErrorCode load(const RtComponentsSource *s, RtComponents *c, const char *path, int *next)
 {
   RtArchive *archive = NULL;
+  RtSeal seal;
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  *next = MAKE;
+  PetscCall(rt_seal_check(path, NULL, &seal));
+  if (seal != RT_SEAL_WHOLE) {
+    rt_message_note("%s is damaged; it is made again", path);
+    PetscFunctionReturn(0);
+  }
   PetscCall(rt_archive_open(path, &archive));
   error = read_all(s, c, path, archive, next);
   PetscCall(rt_archive_close(&archive));
@@ -293,24 +298,12 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
 static PetscErrorCode start(const RtComponentsSource *s, RtComponents *c, RtClaims **claims)
 {
   const RtOptions *o = s->job->options;
-  RtPlanParams params = {.batch = 3};
-  int64_t dim[RT_MAX_DIM];
   char dir[PETSC_MAX_PATH_LEN];
-  RtPlan *plan;
-  int ndim;
 
   PetscFunctionBegin;
   PetscCall(find_layer(s->teacher, rt_options_text(o, "label", "features"), &c->value));
   PetscCall(PetscStrncpy(c->layer, s->teacher->value[c->value].name, sizeof(c->layer)));
-  PetscCall(rt_plan_create(s->teacher, &params, &plan));
-  ndim = rt_plan_shape(plan, c->value, dim);
-  PetscCall(rt_plan_destroy(&plan));
-  RtCheck(ndim >= 2 && dim[0] == 3 && s->teacher->value[c->value].kind != RT_VALUE_PARAMETER &&
-              s->teacher->value[c->value].kind != RT_VALUE_CONSTANT,
-          "-label_features %s: '%s' has no row for each sample: it is no layer of the teacher",
-          rt_options_text(o, "label", "features"), c->layer);
-  c->width = 1;
-  for (int i = 1; i < ndim; i++) c->width *= dim[i];
+  PetscCall(rt_features_check(s->teacher, c->value, &c->width));
   c->count = (int)rt_options_int(o, "label", "components");
   RtCheck(c->count <= c->width, "-label_components %d: '%s' has only %lld numbers a sample", c->count, c->layer,
           (long long)c->width);

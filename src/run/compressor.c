@@ -4,7 +4,10 @@
 #include "run/model.h"
 #include "run/stages.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static PetscErrorCode write_model(const RtJob *job, const char *path, const char *dataset, const char *teacher,
                                   RtGraph *graph)
@@ -51,10 +54,32 @@ static PetscErrorCode compress(const RtJob *job, const RtDataset *dataset, const
   PetscFunctionReturn(0);
 }
 
+/* Before any work: can the file be written, and is it another one than the teacher's? */
+static PetscErrorCode check_path(const char *teacher, const char *path)
+{
+  char folder[PETSC_MAX_PATH_LEN];
+  struct stat from, to;
+  char *end;
+
+  PetscFunctionBegin;
+  RtCheck(strlen(path) < sizeof(folder), "-o: the path is too long");
+  PetscCall(PetscStrncpy(folder, path, sizeof(folder)));
+  end = strrchr(folder, '/');
+  if (end == folder)
+    end[1] = 0;
+  else if (end)
+    *end = 0;
+  RtCheck(!access(end ? folder : ".", W_OK), "%s: cannot be written: %s", path, strerror(errno));
+  RtCheck(stat(teacher, &from) || stat(path, &to) || from.st_dev != to.st_dev || from.st_ino != to.st_ino,
+          "-o %s is the teacher itself; name another file", path);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped)
 {
   const RtOptions *o = job->options;
   const char *data, *path;
+  char teacher[PETSC_MAX_PATH_LEN];
   RtDataset *dataset = NULL;
   PetscErrorCode error;
 
@@ -65,6 +90,8 @@ PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped)
       !rt_options_given(o, "compress", "ranks"))
     RtUsage("compress needs to know how far to cut: -compress_parameters, -compress_energy or -compress_ranks");
   PetscCall(rt_job_need(job, "data_train", "samples to weigh the layers with, from `retort import`", &data));
+  PetscCall(rt_model_path(job, "teacher", teacher));
+  RtAgree(job->comm, job->rank ? 0 : check_path(teacher, path));
   PetscCall(rt_dataset_open(job->comm, data, &dataset));
   error = compress(job, dataset, path, stopped);
   PetscCall(rt_dataset_close(&dataset));

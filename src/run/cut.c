@@ -5,6 +5,7 @@
 #include "run/moments.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const double group_bytes = 0x1p30; /* bytes of the sums that a rank keeps at once, where more than one layer's */
 
@@ -26,7 +27,7 @@ static PetscErrorCode decompose_group(const RtCut *cut, RtLowrank *l, int first,
     gram[i - first] = NULL;
   }
   if (cut->dataset) PetscCall(rt_moments_collect(&moments, gram, stopped));
-  for (int i = first; i < last && !error && !*stopped; i++) error = rt_lowrank_decompose(l, i, gram[i - first]);
+  if (!*stopped) error = rt_lowrank_decompose(l, first, last, gram);
   for (int i = first; i < last; i++) PetscCall(rt_gram_destroy(&gram[i - first]));
   PetscCall(error);
   PetscFunctionReturn(0);
@@ -86,26 +87,41 @@ static PetscErrorCode choose(const RtCutDegree *degree, const RtLowrank *l, int6
   PetscFunctionReturn(0);
 }
 
-/* One line for people: ranks, and the part of the variance that each layer's output keeps. */
-static void report(const RtLowrank *l, const int64_t *rank, const char *what)
+/* What a layer keeps: "784 x 1200 rank 218 (99.50 %)". */
+static void describe(const RtRankLayer *layer, int64_t rank, char *text, size_t length)
 {
-  char text[256] = "";
-  size_t used = 0;
+  if (rank > rt_rank_thin(layer))
+    snprintf(text, length, "%lld x %lld whole", (long long)layer->in, (long long)layer->out);
+  else
+    snprintf(text, length, "%lld x %lld rank %lld (%.2f %%)", (long long)layer->in, (long long)layer->out,
+             (long long)rank, 100 * rt_rank_kept(layer, rank));
+}
 
-  for (int i = 0; i < l->layers && used + 48 < sizeof(text); i++) {
-    bool whole = rank[i] > rt_rank_thin(&l->rank[i]);
+/* Ranks, and the part of the variance that each layer's output keeps: all of them in the model's metadata, the first
+   for people. */
+static PetscErrorCode report(const RtLowrank *l, const int64_t *rank, const char *what, RtGraph *graph)
+{
+  enum { SHOWN = 8, LENGTH = 96 };
+  char *text, more[48] = "";
+  size_t used = 0, shown = 0;
+  PetscErrorCode error;
 
-    used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%lld x %lld", i ? ", " : "", (long long)l->rank[i].in,
-                             (long long)l->rank[i].out);
-    if (whole)
-      used += (size_t)snprintf(text + used, sizeof(text) - used, " whole");
-    else
-      used += (size_t)snprintf(text + used, sizeof(text) - used, " rank %lld (%.2f %%)", (long long)rank[i],
-                               100 * rt_rank_kept(&l->rank[i], rank[i]));
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1((size_t)l->layers * LENGTH, &text));
+  for (int i = 0; i < l->layers; i++) {
+    if (i) used += (size_t)snprintf(text + used, LENGTH, ", ");
+    describe(&l->rank[i], rank[i], text + used, LENGTH - 2);
+    used += strlen(text + used);
+    if (i < SHOWN) shown = used;
   }
-  rt_message_print("%s: %lld of the teacher's %lld parameters; layers and what they keep of their %s: %s", what,
+  error = rt_graph_set_metadata(graph, "retort_low_rank", text);
+  if (l->layers > SHOWN) snprintf(more, sizeof(more), ", and %d more", l->layers - SHOWN);
+  rt_message_print("%s: %lld of the teacher's %lld parameters; layers and what they keep of their %s: %.*s%s", what,
                    (long long)rt_lowrank_parameters(l, rank), (long long)l->parameters,
-                   l->weighted[0] ? "output's variance" : "weights' square", text);
+                   l->weighted[0] ? "output's variance" : "weights' square", (int)shown, text, more);
+  PetscCall(PetscFree(text));
+  PetscCall(error);
+  PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_cut_make(const RtCut *cut, const char *what, RtGraph **graph, bool *stopped)
@@ -122,7 +138,8 @@ PetscErrorCode rt_cut_make(const RtCut *cut, const char *what, RtGraph **graph, 
   error = decompose(cut, lowrank, stopped);
   if (!error && !*stopped) error = choose(&cut->degree, lowrank, rank);
   if (!error && !*stopped) error = rt_lowrank_build(lowrank, rank, cut->plain, graph);
-  if (!error && !*stopped) report(lowrank, rank, what);
+  if (!error && !*stopped) error = report(lowrank, rank, what, *graph);
+  if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(PetscFree(rank));
   PetscCall(rt_lowrank_destroy(&lowrank));
   PetscCall(error);

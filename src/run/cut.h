@@ -21,7 +21,7 @@ typedef struct {
   const RtJob *job;
   const RtDataset *dataset; /* NULL: cut without data */
   const RtSampler *sampler; /* whose pool to weigh with; NULL: all samples */
-  int64_t most;             /* take about so many of them, evenly spread; 0: all */
+  int64_t most;             /* take so many of them, evenly spread; 0: all */
   const RtGraph *teacher;
   RtCutDegree degree;
   bool plain; /* leave Dropout nodes out */

@@ -3,6 +3,7 @@
 #include "distill/recipe.h"
 #include "run/init.h"
 #include "run/stages.h"
+#include "run/start.h"
 #include "run/store.h"
 
 /* The loss must suit the dataset. */
@@ -59,6 +60,15 @@ static PetscErrorCode load_labels(const RtJob *job, RtTrainset *data, Soft *soft
   PetscFunctionReturn(0);
 }
 
+/* Remove what a run goes on from. */
+static PetscErrorCode clean(const RtJob *job, const RtTrainerParams *params)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_start_remove(job));
+  PetscCall(rt_trainer_clean(job->comm, params));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerParams *params,
                             const RtInitTeacher *start, bool *stopped)
 {
@@ -68,14 +78,14 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
 
   PetscFunctionBegin;
   PetscCall(rt_trainset_load(job, data));
-  PetscCall(rt_init_make(job, data, start, &graph, stopped));
+  PetscCall(rt_init_make(job, data, start, params->record, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
   error = rt_trainer_run(job->comm, params, &data->source, graph, &result);
   if (!error && !result.stopped) error = rt_model_write(job, "student", params->record, &result, graph);
-  if (!error && !result.stopped) error = rt_trainer_clean(job->comm, params);
+  if (!error && !result.stopped) error = clean(job, params);
   PetscCall(rt_graph_destroy(&graph));
   PetscCall(error);
   *stopped = result.stopped;
@@ -104,7 +114,7 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   params.record = record;
   if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
-  if (!error && done) error = rt_trainer_clean(job->comm, &params);
+  if (!error && done) error = clean(job, &params);
   if (!error && !done && soft.width) error = load_labels(job, data, &soft, stopped);
   if (!error && !done && !*stopped) error = train(job, data, &params, &(RtInitTeacher){soft.hash, soft.width}, stopped);
   PetscCall(PetscFree(record));

@@ -322,11 +322,14 @@ static PetscErrorCode compare_layers(const RtJob *job, const RtDataset *dataset,
   RtSimilarityModel model[RT_MODELS];
 
   PetscFunctionBegin;
-  RtCheck(graph[RT_TEACHER] && graph[RT_STUDENT], "-eval_cka compares the layers of two models, but there is one in %s",
-          job->dir);
   for (int m = 0; m < RT_MODELS; m++) model[m] = (RtSimilarityModel){role[m], graph[m], result->hash[m]};
   PetscCall(rt_similarity_write(job, dataset, model, stopped));
   PetscFunctionReturn(0);
+}
+
+static PetscErrorCode refuse_similarity(const RtJob *job)
+{
+  RtFail("-eval_cka compares the layers of two models, but there is one in %s", job->dir);
 }
 
 static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool *stopped)
@@ -334,18 +337,19 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   Evaluator e = {.job = job, .info = rt_dataset_info(dataset), .stoppable = !rt_stop_late()};
   RtGraph *graph[RT_MODELS] = {NULL, NULL};
   RtEvaluation result = {.job = job, .info = e.info};
+  const bool similarity = rt_options_bool(job->options, "eval", "cka");
   PetscErrorCode error;
 
   PetscFunctionBegin;
   error = start_models(&e, graph, &result);
+  if (!error && similarity && !(graph[RT_TEACHER] && graph[RT_STUDENT])) error = refuse_similarity(job);
   if (!error) error = measure(&e, dataset, &result);
   *stopped = !error && e.stopped;
   if (!error && !e.stopped) {
     result.metrics = &e.metrics[0];
     error = rt_evaluation_write(&result);
     if (!error) rt_evaluation_print(&result);
-    if (!error && rt_options_bool(job->options, "eval", "cka"))
-      error = compare_layers(job, dataset, graph, &result, stopped);
+    if (!error && similarity) error = compare_layers(job, dataset, graph, &result, stopped);
   }
   PetscCall(PetscFree(result.bias.confusion));
   PetscCall(rt_outcome_destroy(&result.outcomes));

@@ -1,13 +1,18 @@
 #include "run/features.h"
 
 #include "core/message.h"
-#include "data/samples.h"
+#include "data/gather.h"
 #include "run/stop.h"
 
 #include <omp.h>
 #include <string.h>
 
-enum { BLOCK = 2048 /* samples whose rows are handed over at once */, MICRO = 128 /* that a model sees at once */ };
+enum {
+  MICRO = 128,     /* samples that a model sees at once */
+  BLOCK = 16,      /* micro-batches whose rows are handed over at once */
+  PIECE = 1 << 21, /* bytes of a file that are read at once */
+  OPEN = 2         /* shards of labels that stay open */
+};
 
 struct RtFeatures {
   RtGraph view; /* the graph with the chosen values as its outputs; all else is shared */
@@ -26,8 +31,23 @@ static PetscErrorCode check_value(const RtGraph *graph, const RtPlan *plan, int 
   PetscFunctionBegin;
   RtCheck(ndim >= 2 && dim[0] == MICRO && (v->kind == RT_VALUE_INPUT || v->kind == RT_VALUE_RESULT),
           "'%s' has no row for each sample: it is no layer of the model", v->name);
+  RtCheck(rt_plan_type(plan, value) == RT_FLOAT, "'%s' holds whole numbers: it is no layer of the model", v->name);
   *width = 1;
   for (int i = 1; i < ndim; i++) *width *= dim[i]; /* the plan has checked that it fits */
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width)
+{
+  RtPlanParams params = {.batch = MICRO};
+  RtPlan *plan = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_plan_create(graph, &params, &plan));
+  error = check_value(graph, plan, value, width);
+  PetscCall(rt_plan_destroy(&plan));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -82,32 +102,40 @@ int64_t rt_features_width(const RtFeatures *features, int place)
   return features->width[place];
 }
 
-/* One micro-batch of a block through one model; rows: [outputs] the block's. */
-static PetscErrorCode run_micro(RtFeatures *f, int thread, const RtFeaturesWalk *walk, const RtSamples *samples,
-                                int64_t at, int64_t count, const int64_t *sample, float *const *row)
+/* One block in work: its samples, and the rows of all models. */
+typedef struct {
+  const RtFeaturesWalk *walk;
+  int64_t pool, total; /* samples that there are; that are taken */
+  RtGather *gather;
+  RtSamples list; /* [BLOCK · MICRO] */
+  float *logits;  /* [BLOCK · MICRO, classes] */
+  int rows;       /* of activations: values of all models */
+  float **row;    /* [rows][BLOCK · MICRO, width] */
+} Block;
+
+/* One micro-batch through one model. count: samples in the block; row: [outputs] of this model. */
+static PetscErrorCode run_micro(RtFeatures *f, int thread, const Block *b, int64_t at, int64_t count, float *const *row)
 {
   RtWork *work = f->work[thread];
-  int64_t padded[MICRO];
+  int64_t place[MICRO], rows = PetscMin(MICRO, count - at);
 
   PetscFunctionBegin;
-  for (int i = 0; i < MICRO; i++) padded[i] = i < count ? sample[at + i] : -1;
-  rt_samples_fill(samples, walk->augment, MICRO, padded, walk->view, rt_work_input(work, 0));
+  for (int64_t i = 0; i < MICRO; i++) place[i] = i < rows ? at + i : -1;
+  rt_samples_fill(&b->list, NULL, MICRO, place, 0, rt_work_input(work, 0));
   PetscCall(rt_plan_forward(f->plan, work));
   for (int o = 0; o < f->view.outputs; o++)
-    memcpy(row[o] + at * f->width[o], rt_work_output(work, o), (size_t)(count * f->width[o]) * sizeof(float));
+    memcpy(row[o] + at * f->width[o], rt_work_output(work, o), (size_t)(rows * f->width[o]) * sizeof(float));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode run_model(RtFeatures *f, const RtFeaturesWalk *walk, const RtSamples *samples, int64_t count,
-                                const int64_t *sample, float *const *row)
+static PetscErrorCode run_model(RtFeatures *f, const Block *b, int64_t count, float *const *row)
 {
   PetscErrorCode failed = 0;
 
   PetscFunctionBegin;
 #pragma omp parallel for schedule(dynamic) num_threads(f->threads) if (f->threads > 1)
   for (int64_t at = 0; at < count; at += MICRO) {
-    PetscErrorCode error =
-        run_micro(f, omp_get_thread_num(), walk, samples, at, PetscMin(MICRO, count - at), sample, row);
+    PetscErrorCode error = run_micro(f, omp_get_thread_num(), b, at, count, row);
 
     if (error) {
 #pragma omp atomic write
@@ -118,77 +146,97 @@ static PetscErrorCode run_model(RtFeatures *f, const RtFeaturesWalk *walk, const
   PetscFunctionReturn(0);
 }
 
-/* Is sample i one of those to take? */
-static bool is_wanted(const RtFeaturesWalk *walk, int64_t i)
+/* Numbers of the samples [first, first + count) of those that are taken. */
+static void choose(const Block *b, int64_t first, int64_t count, int64_t *number)
 {
-  int64_t all = walk->sampler ? walk->sampler->count : rt_dataset_info(walk->dataset)->samples;
+  if (b->walk->sampler && b->total == b->pool) {
+    rt_sampler_pool(b->walk->sampler, first, count, number);
+    return;
+  }
+  for (int64_t i = 0; i < count; i++) {
+    int64_t place = (int64_t)((__int128)(first + i) * b->pool / b->total);
 
-  if (walk->sampler && !rt_sampler_has(walk->sampler, i)) return false;
-  if (!walk->most || walk->most >= all) return true;
-  return (__int128)(i + 1) * walk->most / all > (__int128)i * walk->most / all;
+    if (b->walk->sampler)
+      rt_sampler_pool(b->walk->sampler, place, 1, &number[i]);
+    else
+      number[i] = place;
+  }
 }
 
-/* Samples [first, last) of the dataset, of which the walk takes some. sample: [BLOCK], to work with. */
-static PetscErrorCode walk_block(const RtFeaturesWalk *walk, int64_t first, int64_t last, int64_t *sample,
-                                 float *const *row)
+static PetscErrorCode walk_block(Block *b, int64_t first, int64_t count)
 {
-  int64_t count = 0;
-  RtSamples samples;
-  PetscErrorCode error = 0;
+  const RtFeaturesWalk *walk = b->walk;
 
   PetscFunctionBegin;
-  for (int64_t i = first; i < last; i++)
-    if (is_wanted(walk, i)) sample[count++] = i;
-  if (!count) PetscFunctionReturn(0);
-  PetscCall(rt_samples_load(walk->dataset, first, last - first, &samples));
-  for (int m = 0, place = 0; m < walk->models && !error; m++) {
-    error = run_model(walk->features[m], walk, &samples, count, sample, row + place);
-    place += walk->features[m]->view.outputs;
-  }
-  PetscCall(rt_samples_free(&samples));
-  PetscCall(error);
-  PetscCall(walk->take(walk->context, count, sample, row));
+  choose(b, first, count, b->list.number);
+  PetscCall(rt_gather_read(b->gather, 0, count, &b->list, 0, b->logits));
+  for (int m = 0, place = 0; m < walk->models; place += walk->features[m++]->view.outputs)
+    PetscCall(run_model(walk->features[m], b, count, b->row + place));
+  PetscCall(walk->take(walk->context, count, b->row, b->logits));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode walk_units(const RtFeaturesWalk *walk, int64_t *sample, float *const *row)
+/* The rank's own micro-batches. */
+static PetscErrorCode walk_all(Block *b)
 {
-  int64_t total = rt_dataset_info(walk->dataset)->samples;
+  const RtFeaturesWalk *walk = b->walk;
+  int64_t micros = (b->total + MICRO - 1) / MICRO, at = micros * walk->rank / walk->size;
+  int64_t end = micros * (walk->rank + 1) / walk->size;
   RtProgress progress;
 
   PetscFunctionBegin;
-  rt_message_progress_start(&progress, walk->title, "samples", total);
-  for (int64_t unit = walk->rank; unit * walk->unit < total && !(walk->stopped && *walk->stopped); unit += walk->size) {
-    int64_t first = unit * walk->unit, end = PetscMin(first + walk->unit, total);
+  rt_message_progress_start(&progress, walk->title, "samples", b->total);
+  for (int64_t begin = at; at < end; at += BLOCK) {
+    int64_t last = PetscMin(PetscMin(at + BLOCK, end) * MICRO, b->total);
 
-    if (walk->begin) PetscCall(walk->begin(walk->context, unit));
-    for (; first < end; first += BLOCK) {
-      if (walk->stopped && rt_stop_asked()) *walk->stopped = true;
-      if (walk->stopped && *walk->stopped) break;
-      PetscCall(walk_block(walk, first, PetscMin(first + BLOCK, end), sample, row));
-      rt_message_progress_show(&progress, PetscMin(first * walk->size, total));
-    }
+    if (walk->stopped && rt_stop_asked()) *walk->stopped = true;
+    if (walk->stopped && *walk->stopped) break;
+    PetscCall(walk_block(b, at * MICRO, last - at * MICRO));
+    rt_message_progress_show(&progress, PetscMin((last - begin * MICRO) * walk->size, b->total));
   }
   rt_message_progress_clear(&progress);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_features_walk(const RtFeaturesWalk *walk)
+static PetscErrorCode open_block(Block *b)
 {
-  int rows = 0, made = 0;
-  int64_t *sample;
-  float **row;
-  PetscErrorCode error = 0;
+  const RtFeaturesWalk *walk = b->walk;
+  const RtDatasetInfo *info = rt_dataset_info(walk->dataset);
 
   PetscFunctionBegin;
-  for (int m = 0; m < walk->models; m++) rows += walk->features[m]->view.outputs;
-  PetscCall(PetscCalloc2(rows, &row, BLOCK, &sample));
-  for (int m = 0; m < walk->models; m++)
-    for (int o = 0; o < walk->features[m]->view.outputs && !error; o++)
-      error = PetscMalloc1(BLOCK * walk->features[m]->width[o], &row[made++]);
-  if (!error) error = walk_units(walk, sample, row);
-  for (int i = 0; i < made; i++) PetscCall(PetscFree(row[i]));
-  PetscCall(PetscFree2(row, sample));
+  b->pool = walk->sampler ? walk->sampler->count : info->samples;
+  b->total = walk->most ? PetscMin(walk->most, b->pool) : b->pool;
+  PetscCall(rt_gather_create(walk->dataset, walk->store, walk->store_dir, PIECE, OPEN, &b->gather));
+  PetscCall(rt_samples_reserve(info, BLOCK * MICRO, &b->list));
+  if (walk->store) PetscCall(PetscMalloc1((size_t)BLOCK * MICRO * (size_t)walk->store->classes, &b->logits));
+  for (int m = 0; m < walk->models; m++) b->rows += walk->features[m]->view.outputs;
+  PetscCall(PetscCalloc1(b->rows, &b->row));
+  for (int m = 0, place = 0; m < walk->models; m++)
+    for (int o = 0; o < walk->features[m]->view.outputs; o++)
+      PetscCall(PetscMalloc1(BLOCK * MICRO * walk->features[m]->width[o], &b->row[place++]));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode close_block(Block *b)
+{
+  PetscFunctionBegin;
+  for (int i = 0; b->row && i < b->rows; i++) PetscCall(PetscFree(b->row[i]));
+  PetscCall(PetscFree(b->row));
+  PetscCall(PetscFree(b->logits));
+  PetscCall(rt_samples_free(&b->list));
+  PetscCall(rt_gather_destroy(&b->gather));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_features_walk(const RtFeaturesWalk *walk)
+{
+  Block block = {.walk = walk};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  error = open_block(&block);
+  if (!error) error = walk_all(&block);
+  PetscCall(close_block(&block));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

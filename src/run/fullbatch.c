@@ -126,8 +126,7 @@ static PetscErrorCode pass(RtTrainer *t, double *gradient, bool *stop, bool *fin
   PetscFunctionReturn(0);
 }
 
-/* Weight decay as an L2 term: half of it times the squares of the own weights goes to `sum`, and its gradient is added.
- */
+/* Weight decay as an L2 term: the squares of the own weights go to `sum`, and the term's gradient is added. */
 static void decay(RtTrainer *t, const double *x, double *gradient, RtExact *sum)
 {
   const double rate = t->params->weight_decay;
@@ -141,7 +140,7 @@ static void decay(RtTrainer *t, const double *x, double *gradient, RtExact *sum)
 
       if (value->kind != RT_VALUE_PARAMETER || value->ndim < 2) continue;
       for (int64_t i = at + first - own; i < at + end - own; i++) {
-        rt_exact_add(sum, 0.5 * rate * x[i] * x[i]);
+        rt_exact_add(sum, x[i] * x[i]);
         gradient[i] += rate * x[i];
       }
     }
@@ -160,7 +159,7 @@ static PetscErrorCode sum_value(RtTrainer *t, RtExact squares, double *value)
   }
   sum[2] = squares;
   PetscCall(rt_exact_allreduce(t->comm, 3, sum));
-  *value = rt_exact_value(&sum[0]) / rt_exact_value(&sum[1]) + rt_exact_value(&sum[2]);
+  *value = rt_exact_value(&sum[0]) / rt_exact_value(&sum[1]) + 0.5 * t->params->weight_decay * rt_exact_value(&sum[2]);
   PetscFunctionReturn(0);
 }
 

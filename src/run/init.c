@@ -6,6 +6,7 @@
 #include "linalg/ridge.h"
 #include "run/cut.h"
 #include "run/moments.h"
+#include "run/start.h"
 #include "run/store.h"
 
 #include <math.h>
@@ -29,6 +30,8 @@ PetscErrorCode rt_init_check(const RtJob *job)
     RtUsage("-student_init %s begins with the teacher, but with -distill_alpha 0 there is none", name);
   if (svd && rt_options_text(o, "student", "model")[0])
     RtUsage("-student_init svd and -student_model both say which network the student is: leave one out");
+  if (svd && rt_options_given(o, "student", "dropout"))
+    RtUsage("-student_init svd makes a student without dropout: leave -student_dropout out");
   if (svd && !rt_options_int(o, "student", "init_parameters") && rt_options_real(o, "student", "init_energy") == 0 &&
       !rt_options_given(o, "student", "hidden"))
     RtUsage("-student_init svd needs to know how far to cut: -student_init_parameters, -student_init_energy, or the "
@@ -85,7 +88,7 @@ static PetscErrorCode find_directions(const RtJob *job, const RtGram *gram, Dire
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(found->n, &found->value));
   PetscCall(rt_grid_create(job->comm, rt_grid_worth(found->n), job->threads, &grid));
-  error = find_on_grid(gram, grid, found);
+  error = rt_grid_meet(grid, find_on_grid(gram, grid, found));
   PetscCall(rt_grid_destroy(&grid));
   PetscCall(error);
   PetscFunctionReturn(0);
@@ -208,7 +211,7 @@ static PetscErrorCode regress(const RtJob *job, Regression *r)
   for (int64_t i = 0; i < r->in; i++) trace += rt_gram_covariance(r->gram, i, i);
   shift = trace > 0 ? lambda * trace / (double)r->in : 1;
   PetscCall(rt_grid_create(job->comm, rt_grid_worth(r->in), job->threads, &grid));
-  error = solve_on_grid(r, shift, grid);
+  error = rt_grid_meet(grid, solve_on_grid(r, shift, grid));
   PetscCall(rt_grid_destroy(&grid));
   PetscCall(error);
   for (int64_t o = 0; o < r->out; o++) {
@@ -307,23 +310,44 @@ static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGrap
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_init_make(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher, RtGraph **graph,
-                            bool *stopped)
+/* Collective. The start itself. */
+static PetscErrorCode solve_start(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
+                                  RtGraph **graph, bool *stopped)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  if (!strcmp(rt_options_text(job->options, "student", "init"), "svd")) {
+    PetscCall(start_svd(job, data, graph, stopped));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(rt_model_make(job, "student", data, teacher->width, graph));
+  error = start_layers(job, data, teacher, *graph, stopped);
+  if (error || *stopped) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_init_make(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher, const char *record,
+                            RtGraph **graph, bool *stopped)
 {
   const char *name = rt_options_text(job->options, "student", "init");
   double start = MPI_Wtime();
-  PetscErrorCode error = 0;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   *stopped = false;
-  if (!strcmp(name, "svd")) {
-    PetscCall(start_svd(job, data, graph, stopped));
-  } else {
+  if (!strcmp(name, "random")) {
     PetscCall(rt_model_make(job, "student", data, teacher->width, graph));
-    if (strcmp(name, "random")) error = start_layers(job, data, teacher, *graph, stopped);
+    PetscFunctionReturn(0);
   }
-  if (error || *stopped) PetscCall(rt_graph_destroy(graph));
+  PetscCall(rt_start_read(job, record, graph));
+  if (*graph) PetscFunctionReturn(0);
+  PetscCall(solve_start(job, data, teacher, graph, stopped));
+  if (*stopped) PetscFunctionReturn(0);
+  error = rt_start_write(job, record, *graph);
+  if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
-  if (strcmp(name, "random") && !*stopped) rt_message_print("student: start %s in %.1f s", name, MPI_Wtime() - start);
+  rt_message_print("student: start %s in %.1f s", name, MPI_Wtime() - start);
   PetscFunctionReturn(0);
 }

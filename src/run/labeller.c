@@ -24,8 +24,7 @@ static PetscErrorCode matches(const RtInference *t, bool *match)
     answer = old.samples == t->store.samples && old.shard == t->store.shard && old.views == t->store.views &&
              old.classes == t->store.classes && !strcmp(old.teacher, t->store.teacher) &&
              !strcmp(old.dataset, t->store.dataset) && !strcmp(old.precision, t->store.precision) &&
-             !strcmp(old.augment, t->store.augment) &&
-             (!t->store.components || !strcmp(old.features, t->store.features));
+             !strcmp(old.augment, t->store.augment) && !strcmp(old.features, t->store.features);
   RtAgree(t->job->comm, error);
   PetscCallMPI(MPI_Bcast(&answer, 1, MPI_INT, 0, t->job->comm));
   *match = answer;
@@ -70,6 +69,24 @@ static void report(const RtInference *t, int64_t wanted, const RtShardmakerResul
                    (long long)r->made, (long long)wanted, seconds, others, all > 0 ? 100 * exposed / all : 0, t->dir);
 }
 
+/* New shards must hold what the others hold; labels alone are checked without a look at features. */
+static PetscErrorCode check_features(const RtInference *t)
+{
+  RtLabelstoreInfo old;
+  bool found;
+
+  PetscFunctionBegin;
+  PetscCall(rt_labelstore_describe(t->dir, &old, &found));
+  if (!found || !strcmp(old.features, t->store.features)) PetscFunctionReturn(0);
+  RtCheck(old.components,
+          "%s: its shards hold no features, and -label_features asks for some in those to be made; make "
+          "all again with `retort label -run_force`, or leave it out",
+          t->dir);
+  RtFail("%s: its shards hold %d components of the layer '%s': give the same -label_features and -label_components, so "
+         "that those to be made hold them too, or make all again with `retort label -run_force`",
+         t->dir, old.components, old.layer);
+}
+
 /* Make what the check found to be missing or damaged. */
 static PetscErrorCode make(const RtInference *t, const RtStoreCheck *check, bool *stopped)
 {
@@ -78,6 +95,7 @@ static PetscErrorCode make(const RtInference *t, const RtStoreCheck *check, bool
   RtShardmakerResult result;
 
   PetscFunctionBegin;
+  RtAgree(t->job->comm, t->job->rank ? 0 : check_features(t));
   PetscCall(rt_shardmaker_run(t, check->state, &result));
   *stopped = result.made + result.others < wanted;
   report(t, wanted, &result, MPI_Wtime() - start);

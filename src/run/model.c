@@ -90,14 +90,19 @@ PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HA
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode path_of(const RtJob *job, const char *role, char *path, bool *own)
+/* Does the job name a teacher of its own? */
+static bool is_own(const RtJob *job, const char *role)
+{
+  return !strcmp(role, "teacher") && rt_options_text(job->options, role, "model")[0];
+}
+
+PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path)
 {
   const char *model = rt_options_text(job->options, role, "model");
   char name[32];
 
   PetscFunctionBegin;
-  *own = model[0] && !strcmp(role, "teacher");
-  if (*own) {
+  if (is_own(job, role)) {
     RtCheck(strlen(model) < PETSC_MAX_PATH_LEN, "-%s_model: the path is too long", role);
     PetscCall(PetscStrncpy(path, model, PETSC_MAX_PATH_LEN));
   } else {
@@ -111,15 +116,12 @@ PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDataset
                              char hash[RT_HASH_TEXT])
 {
   char path[PETSC_MAX_PATH_LEN];
-  PetscErrorCode error;
-  bool own;
 
   PetscFunctionBegin;
   PetscCall(rt_model_read_if_there(job, role, info, graph, hash));
   if (*graph) PetscFunctionReturn(0);
-  error = path_of(job, role, path, &own);
-  PetscCall(error);
-  if (own) RtFail("%s: the %s cannot be read: there is no such file", path, role);
+  PetscCall(rt_model_path(job, role, path));
+  if (is_own(job, role)) RtFail("%s: the %s cannot be read: there is no such file", path, role);
   RtFail("%s is missing: run `retort %s` first%s", path, strcmp(role, "teacher") ? "distill" : "train",
          strcmp(role, "teacher") ? "" : ", or name your own model with -teacher_model");
 }
@@ -130,11 +132,10 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   char path[PETSC_MAX_PATH_LEN];
   PetscErrorCode error;
   int there = 0;
-  bool own;
 
   PetscFunctionBegin;
   *graph = NULL;
-  PetscCall(path_of(job, role, path, &own));
+  PetscCall(rt_model_path(job, role, path));
   if (job->rank == 0) there = rt_file_exists(path);
   PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
   if (!there) PetscFunctionReturn(0);

@@ -22,6 +22,8 @@ PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *rec
 /* Collective. SHA-256 of a file. */
 PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT]);
 
+/* The file of a model: what -teacher_model names, else ROLE.onnx of the run. path: [PETSC_MAX_PATH_LEN]. */
+PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path);
 /* Collective. Read a model: the file that -ROLE_model names, else ROLE.onnx of the run. Errors: it is missing (with
    what makes it), or does not fit the dataset. */
 PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,

@@ -1,7 +1,6 @@
 #include "run/moments.h"
 
 #include "comm/agree.h"
-#include "core/memory.h"
 #include "core/message.h"
 #include "run/features.h"
 #include "run/stop.h"
@@ -13,21 +12,9 @@ typedef struct {
   RtFeatures **features; /* [models] */
   bool measured;         /* the second pass */
   int64_t *each;         /* [layers] rows of a sample */
-  int64_t first;         /* sample of the shard in memory */
-  float *logits;         /* [shard, views, classes] */
   int64_t columns;       /* of joined rows */
   float *row;            /* [columns] */
 } Sums;
-
-static PetscErrorCode begin_shard(void *context, int64_t unit)
-{
-  Sums *s = context;
-
-  PetscFunctionBegin;
-  s->first = unit * s->moments->store->shard;
-  PetscCall(rt_labelstore_read(s->moments->store_dir, s->moments->store, unit, s->logits));
-  PetscFunctionReturn(0);
-}
 
 static PetscErrorCode add(const Sums *s, int gram, int64_t rows, const float *row)
 {
@@ -40,9 +27,9 @@ static PetscErrorCode add(const Sums *s, int gram, int64_t rows, const float *ro
 }
 
 /* All that one sample has, side by side. */
-static PetscErrorCode add_joined(const Sums *s, int64_t at, int64_t sample, float *const *row)
+static PetscErrorCode add_joined(const Sums *s, int64_t at, float *const *row, const float *logits)
 {
-  const RtLabelstoreInfo *store = s->moments->store;
+  const int64_t classes = logits ? s->moments->store->classes : 0;
   int64_t used = 0;
 
   PetscFunctionBegin;
@@ -52,19 +39,17 @@ static PetscErrorCode add_joined(const Sums *s, int64_t at, int64_t sample, floa
     PetscCall(PetscArraycpy(s->row + used, row[i] + at * columns, columns));
     used += columns;
   }
-  if (store)
-    PetscCall(
-        PetscArraycpy(s->row + used, s->logits + (sample - s->first) * store->views * store->classes, store->classes));
+  if (logits) PetscCall(PetscArraycpy(s->row + used, logits + at * classes, classes));
   PetscCall(add(s, 0, 1, s->row));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode take_rows(void *context, int64_t rows, const int64_t *sample, float *const *row)
+static PetscErrorCode take_rows(void *context, int64_t rows, float *const *row, const float *logits)
 {
   const Sums *s = context;
 
   PetscFunctionBegin;
-  for (int64_t r = 0; s->moments->joined && r < rows; r++) PetscCall(add_joined(s, r, sample[r], row));
+  for (int64_t r = 0; s->moments->joined && r < rows; r++) PetscCall(add_joined(s, r, row, logits));
   for (int i = 0; !s->moments->joined && i < s->moments->layers; i++) PetscCall(add(s, i, rows * s->each[i], row[i]));
   PetscFunctionReturn(0);
 }
@@ -89,13 +74,13 @@ static PetscErrorCode collect(Sums *s, bool *stopped)
   RtFeaturesWalk walk = {.dataset = m->dataset,
                          .sampler = m->sampler,
                          .most = m->most,
-                         .unit = m->store ? m->store->shard : RT_MOMENTS_UNIT,
+                         .store = m->store,
+                         .store_dir = m->store_dir,
                          .rank = m->job->rank,
                          .size = m->job->size,
                          .title = "sums of activations",
                          .models = s->models,
                          .features = s->features,
-                         .begin = m->store ? begin_shard : NULL,
                          .take = take_rows,
                          .context = s,
                          .stopped = rt_stop_late() ? NULL : stopped};
@@ -155,10 +140,6 @@ static PetscErrorCode start(Sums *s, int *value)
     PetscCall(rt_gram_create(columns, samples * each, m->job->threads, &s->gram[i]));
   }
   if (m->joined) PetscCall(PetscMalloc1(s->columns, &s->row));
-  if (!m->store) PetscFunctionReturn(0);
-  PetscCall(rt_memory_create((size_t)(PetscMin(m->store->shard, m->store->samples) * m->store->views) *
-                                 (size_t)m->store->classes * sizeof(float),
-                             &s->logits));
   PetscFunctionReturn(0);
 }
 
@@ -177,7 +158,6 @@ PetscErrorCode rt_moments_collect(const RtMoments *moments, RtGram **gram, bool 
   for (int i = 0; i < sums.models; i++) PetscCall(rt_features_destroy(&sums.features[i]));
   PetscCall(PetscFree3(value, sums.each, sums.features));
   PetscCall(PetscFree(sums.row));
-  PetscCall(rt_memory_destroy(&sums.logits));
   for (int i = 0; i < sums.grams && (error || *stopped); i++) PetscCall(rt_gram_destroy(&gram[i]));
   PetscCall(error);
   PetscFunctionReturn(0);

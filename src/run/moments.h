@@ -11,8 +11,6 @@
 #include <retort/graph.h>
 #include <retort/labelstore.h>
 
-enum { RT_MOMENTS_UNIT = 8192 /* samples that a rank takes at once, where there is no store */ };
-
 /* A value of a graph, whose rows are what is summed. */
 typedef struct {
   const RtGraph *graph; /* layers of one graph stand together in a list */
@@ -25,7 +23,7 @@ typedef struct {
   const RtJob *job;
   const RtDataset *dataset;
   const RtSampler *sampler; /* whose pool; NULL: all of the dataset */
-  int64_t most;             /* take about so many of them, evenly spread; 0: all */
+  int64_t most;             /* take so many of them, evenly spread; 0: all */
   int layers;
   RtMomentsLayer *layer; /* [layers] */
   bool joined;           /* all columns of a sample are one row, with one sum; otherwise each layer has its own */

@@ -30,6 +30,9 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
 
   PetscFunctionBegin;
   *stopped = false;
+  if (hard_only && !teacher && tested && rt_options_bool(job->options, "eval", "cka"))
+    RtUsage("-eval_cka compares teacher and student, but with -distill_alpha 0 there is no teacher: leave it out, or "
+            "name one with -teacher_model");
   for (int s = 0; s < STAGES && !*stopped; s++) {
     double start = MPI_Wtime();
 

@@ -20,16 +20,22 @@ typedef struct {
   int64_t checked;                        /* samples */
 } Verifier;
 
-/* The largest difference of fresh rows to those of the store. width: of a row with all its views. */
-static void compare_rows(Verifier *v, int64_t first, int64_t count, int64_t width, const float *fresh,
+/* The largest difference of fresh rows to those of the store, each as a part of the larger of 1 and its number, or of
+   its row's largest: a component near 0 is a difference of large activations. width: of a row with all its views. */
+static void compare_rows(Verifier *v, int64_t first, int64_t count, int64_t width, bool by_row, const float *fresh,
                          const float *store)
 {
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t k = 0; k < width; k++) {
-      double old = store[(v->sample[i] - first) * width + k];
+  for (int64_t i = 0; i < count; i++) {
+    const float *old = store + (v->sample[i] - first) * width, *now = fresh + i * width;
+    double scale = 1;
 
-      v->largest = fmax(v->largest, fabs(fresh[i * width + k] - old) / fmax(1, fabs(old)));
+    for (int64_t k = 0; by_row && k < width; k++) scale = fmax(scale, fabs(old[k]));
+    for (int64_t k = 0; k < width; k++) {
+      double off = fabs((double)now[k] - old[k]) / (by_row ? scale : fmax(1, fabs(old[k])));
+
+      if (!(off <= v->largest)) v->largest = isnan(off) ? INFINITY : off;
     }
+  }
 }
 
 static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
@@ -48,9 +54,10 @@ static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
   error = rt_inference_run(t, &samples, count, v->sample, v->fresh, v->fresh_features, NULL, NULL);
   PetscCall(rt_samples_free(&samples));
   PetscCall(error);
-  compare_rows(v, first, count, (int64_t)t->store.views * t->store.classes, v->fresh, v->store);
+  compare_rows(v, first, count, (int64_t)t->store.views * t->store.classes, false, v->fresh, v->store);
   if (v->store_features)
-    compare_rows(v, first, count, (int64_t)t->store.views * t->store.components, v->fresh_features, v->store_features);
+    compare_rows(v, first, count, (int64_t)t->store.views * t->store.components, true, v->fresh_features,
+                 v->store_features);
   v->checked += count;
   PetscFunctionReturn(0);
 }
