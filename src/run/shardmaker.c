@@ -306,14 +306,14 @@ static PetscErrorCode close_maker(Maker *m)
   PetscFunctionReturn(0);
 }
 
-/* Collective. meeting: for the end, and nothing else. */
+/* Collective. meeting: for the ends of its parts, and nothing else. */
 static PetscErrorCode make(Maker *m, const RtLabelstoreState *state, MPI_Comm meeting)
 {
   PetscErrorCode error;
 
   PetscFunctionBegin;
   RtAgree(meeting, open_maker(m));
-  PetscCall(rt_dealer_create(m->teacher, state, &m->dealer));
+  PetscCall(rt_message_meet(meeting, rt_dealer_create(m->teacher, state, &m->dealer)));
   rt_message_progress_start(&m->progress, "label", "samples", rt_dealer_count(m->dealer) * m->teacher->store.shard);
   error = make_shards(m);
   if (error) (void)rt_dealer_close(m->dealer);
@@ -350,7 +350,7 @@ PetscErrorCode rt_shardmaker_run(const RtInference *teacher, const RtLabelstoreS
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_dup(teacher->job->comm, &meeting));
   error = make(&maker, state, meeting);
-  if (!error) error = sum_up(&maker, result);
+  if (!error) error = rt_message_meet(meeting, sum_up(&maker, result));
   PetscCall(close_maker(&maker));
   PetscCallMPI(MPI_Comm_free(&meeting));
   PetscCall(error);

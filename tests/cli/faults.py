@@ -11,28 +11,31 @@ from concurrent.futures import ThreadPoolExecutor
 from support.cli import (MPIRUN, RANKS, RETORT, SLOW, environment, judge, main, nothing_half_written, outputs, own_lines, run,
                          same, small)
 
-JOB = dict(teacher_epochs=2, distill_epochs=3, distill_batch=300, label_shard=200, checkpoint_steps=2, teacher_clip=1, run_seed=8)
-wanted = {}
+PLAIN = dict(teacher_epochs=2, distill_epochs=3, distill_batch=300, label_shard=200, checkpoint_steps=2, teacher_clip=1, run_seed=8)
+JOBS = (PLAIN, dict(PLAIN, label_features=1, label_components=3, student_init="pca+ridge"),
+        dict(PLAIN, student_init="svd", student_init_parameters=9000))
+wanted = [{}, {}, {}]
 reading = threading.Lock()  # NetCDF is not safe for threads
 
 
 def test_undisturbed():
-    run("run", small("whole", **JOB))
-    wanted.update(outputs("whole"))
+    for i, job in enumerate(JOBS):
+        run("run", small(f"whole-{i}", **job))
+        wanted[i].update(outputs(f"whole-{i}"))
 
 
 def fault(case):
     """Returns whether the fault came, and what is wrong with the end."""
-    action, point, number, rank, ranks = case
+    action, point, number, rank, ranks, job = case
     text = f"{action}:{point}:{number}:{rank}"
-    folder = text.replace(":", "-")
-    words = ["run"] + small(folder, **JOB)
+    folder = text.replace(":", "-") + f"-{job}"
+    words = ["run"] + small(folder, **JOBS[job])
     begun = time.time()
     done = subprocess.run(MPIRUN + ["-n", str(ranks), RETORT] + words, capture_output=True, text=True, timeout=60 * SLOW,
                           env=environment(RETORT_FAULT=text))
     seconds = time.time() - begun
     if done.returncode == 0:
-        same(folder, wanted, f"{text}, which never came")
+        same(folder, wanted[job], f"{text}, which never came")
         return False
     if action == "fail":
         judge(text, done, 1, f"RETORT_FAULT: failed at {point} {number}, as asked")
@@ -44,7 +47,7 @@ def fault(case):
         with reading:
             nothing_half_written(folder)
     run(words, ranks=(number + rank) % RANKS + 1)
-    same(folder, wanted, text)
+    same(folder, wanted[job], text)
     with reading:
         nothing_half_written(folder)
     shutil.rmtree(folder)
@@ -59,10 +62,11 @@ def test_faults():
         for i, number in enumerate(numbers):
             ranks = max(2, RANKS - i % 2)
             rank = 0 if point == "write" and i % 3 else i % ranks  # rank 0 writes most
-            cases.append(("fail", point, number, rank, ranks))
+            cases.append(("fail", point, number, rank, ranks, i % 3))
             if i % 3 == 1:
-                cases.append(("kill", point, number, rank, ranks))
-    cases += [("term", "step", number, number % RANKS, RANKS) for number in (1, 5, 8)]
+                cases.append(("kill", point, number, rank, ranks, i % 2))
+    cases += [("fail", "send", number, 1, 2, 1 + number % 2) for number in range(10, 52, 3)]  # among them all of a start
+    cases += [("term", "step", number, number % RANKS, RANKS, number % 3) for number in (1, 5, 8)]
     with ThreadPoolExecutor(4) as pool:
         came = list(pool.map(fault, cases))
     assert sum(came) > 0.7 * len(cases), f"only {sum(came)} of {len(cases)} faults came: {[c for c, y in zip(cases, came) if not y]}"
@@ -70,7 +74,7 @@ def test_faults():
 
 def test_words():
     for text in ("fail", "fail:step", "fail:step:0", "fall:step:1", "fail:stop:1", "fail:step:1:-1", "fail:step:1:0:0", "fail:step:x"):
-        run("run", small("words", **JOB), code=2, says="RETORT_FAULT: '.*' is not", RETORT_FAULT=text)
+        run("run", small("words", **PLAIN), code=2, says="RETORT_FAULT: '.*' is not", RETORT_FAULT=text)
 
 
 if RANKS < 2:
