@@ -250,15 +250,16 @@ static PetscErrorCode share(MPI_Comm comm, RtComponents *c)
 static PetscErrorCode decide(const RtComponentsSource *s, RtComponents *c, const char *path, RtClaims *claims,
                              int *next)
 {
+  const bool there = rt_file_exists(path);
   bool mine;
 
   PetscFunctionBegin;
   *next = MAKE;
-  if (rt_file_exists(path)) PetscCall(load(s, c, path, next));
+  if (there) PetscCall(load(s, c, path, next));
   if (*next == LOAD) PetscFunctionReturn(0);
   PetscCall(rt_claims_take(claims, "components", &mine));
   *next = mine ? MAKE : WAIT;
-  if (!mine || !rt_file_exists(path)) PetscFunctionReturn(0);
+  if (!mine || there || !rt_file_exists(path)) PetscFunctionReturn(0);
   PetscCall(load(s, c, path, next)); /* it came meanwhile */
   if (*next == LOAD) rt_claims_release(claims, "components");
   PetscFunctionReturn(0);

@@ -88,7 +88,7 @@ def test_views():
 
 
 def test_refused():
-    for says, options in (("the teacher has 2 hidden layers", dict(label_features=3)), ("no node or value of that name", dict(label_features="Gelu_1")),
+    for says, options in (("the teacher has 2 hidden layers, and no node or value of that name", dict(label_features=3)), ("no node or value of that name", dict(label_features="Gelu_1")),
                           ("has only 24 numbers a sample", dict(label_features=2, label_components=25)),
                           ("no row for each sample", dict(label_features="layer0.weight"))):
         run("label", small("all", **{**KEEP, **options}), ranks=2, code=1, says=says)
@@ -105,4 +105,34 @@ def test_refused():
     run("verify", small("bare", **KEEP, verify_samples=1200), code=1, says="labels differ by")
 
 
-main(test_numpy, test_same_bytes, test_views, test_refused)
+def test_one_kind():
+    """All shards of a store hold the same features, whoever makes them."""
+    os.remove("all/student.onnx")
+    whole = outputs("all")
+    for job, says in ((JOB, "hold 6 components of the layer"), ({**KEEP, "label_components": 5}, "components.nc was made from another layer")):
+        os.remove("all/labels/shard-000001.nc")
+        run("label", small("all", **job), ranks=2, code=1, says=says)
+        run("distill", small("all", **job), code=1, says=says)
+        run("label", small("all", **KEEP))
+        same("all", whole, "made again")
+    run("label", small(fresh("none"), **JOB))
+    os.remove("none/labels/shard-000001.nc")
+    run("distill", small("none", **KEEP), ranks=2, code=1, says="its shards hold no features")
+
+
+def test_damage():
+    """components.nc is made again where it is damaged; a shard whose attributes are not what they were is refused."""
+    before = sha("all/components.nc")
+    with open("all/components.nc", "r+b") as file:
+        file.seek(3000)
+        file.write(b"x" * 8)
+    done = run("label", small("all", **KEEP), ranks=2, says="is done already")
+    assert done.stderr.count("components.nc is damaged; it is made again") == 1, done.stderr
+    assert sha("all/components.nc") == before
+    shutil.copytree("all", "odd")
+    with edit("odd/labels/shard-000002.nc") as data:
+        data.features_kept_variance = np.linspace(0, 1, 1000)
+    run("info", "odd/labels/shard-000002.nc")
+
+
+main(test_numpy, test_same_bytes, test_views, test_refused, test_one_kind, test_damage)

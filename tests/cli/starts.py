@@ -81,6 +81,14 @@ def test_ridge():
     t = still("ridge-omit", student_init="ridge", distill_omit="3")
     weight, _ = ridge(hidden(t, inputs[keep], 2), labels()[keep], 0.1)
     assert far(t["layer2.weight"], weight) < 1e-3, "ridge saw a class that is omitted"
+    # And not more samples than that, each as far from the next.
+    pool = np.flatnonzero(read(TRAIN, "label") % 2 == 0)
+    t = still("ridge-150", student_init="ridge", student_init_samples=150, distill_omit="1,3,5,7,9")
+    taken = pool[np.arange(150) * len(pool) // 150]
+    weight, bias = ridge(hidden(t, inputs[taken], 2), labels()[taken], 0.1)
+    assert far(t["layer2.weight"], weight) < 1e-3 and far(t["layer2.bias"], bias) < 1e-3, "ridge on 150 samples"
+    t = still("ridge-1", student_init="ridge", student_init_samples=1, distill_omit="1,3,5,7,9")
+    assert not t["layer2.weight"].any() and far(t["layer2.bias"], labels()[pool[0]]) < 1e-5, "ridge on one sample"
     held = [still(f"ridge-{n}", student_init="ridge", **{n: 300})["layer2.weight"] for n in ("data_holdout", "distill_samples")]
     assert min(far(h, t["layer2.weight"]) for h in held) > 1e-3, "held-out samples made no difference"
 
@@ -140,6 +148,8 @@ def test_compress():
     assert compress("ranks.onnx", (12, 9, None), compress_ranks="12,9") == 12 * 824 + 9 * 64 + 240 + 74
     assert compress("plain.onnx", (12, 9, None), False, compress_ranks="12,9", compress_weighted="false") == 12 * 824 + 9 * 64 + 240 + 74
     assert metadata("ranks.onnx")["retort_role"] == "teacher of low rank"
+    kept = cut((12, 9, None))[2][0]
+    assert metadata("ranks.onnx")["retort_low_rank"].startswith(f"784 x 40 rank 12 ({100 * kept[:12].sum() / kept.sum():.2f} %), 40 x 24 rank 9 (")
     teacher = forward("base/teacher.onnx", test)
     assert far(forward("ranks.onnx", test), teacher) < far(forward("plain.onnx", test), teacher), "weights made it worse"
     spectra = cut((None,) * 3)[2]
@@ -155,6 +165,9 @@ def test_compress():
     run("compress", small("base", **JOB, compress_parameters=900), "-o", "x.onnx", code=1, says="asks for 900 parameters; .* 996 are left")
     run("compress", small("base", **JOB, compress_ranks="1,2,3,4"), "-o", "x.onnx", code=1, says="4 ranks are given, the teacher has 3 layers")
     run("compress", small("base", **JOB), "-o", "x.onnx", code=2, says="how far to cut")
+    before = sha("base/teacher.onnx")
+    run("compress", small("base", **JOB, compress_energy=0.5), "-o", "./base/teacher.onnx", ranks=2, code=1, says="is the teacher itself")
+    assert sha("base/teacher.onnx") == before
     run("compress", small("base", **JOB, compress_energy=0.5), code=2, says="-o is missing")
     run("compress", small("base", **JOB, compress_energy=0.5), "-o", "no/such/x.onnx", ranks=2, code=1, says="no/such/x.onnx")
     assert not os.path.exists("x.onnx")
@@ -228,6 +241,7 @@ def test_refused():
         assert not os.path.exists("refused/student.onnx")
 
     refused(2, "begins with the teacher", student_init="svd", distill_alpha=0)
+    refused(2, "makes a student without dropout", student_init="svd", student_init_energy=0.9, student_dropout="0.1")
     refused(2, "'best' is not one of random.pca.ridge.pca.ridge.svd", student_init="best")
     refused(1, "not positive definite.*smallest eigenvalue.*raise -student_init_lambda", student_init="ridge", student_init_lambda=0, student_hidden=200,
             distill_samples=100)  # fewer samples than features
@@ -249,7 +263,10 @@ def test_resume():
         assert "start" not in done.stdout, f"{name} was not stopped in its start\n{done.stdout}"
         run("distill", job, ranks=2, code=1, says="RETORT_FAULT", RETORT_FAULT="fail:open:8:1", seconds=20)
         run("distill", job, code=75, says=f"start {name}", RETORT_FAULT="term:step:9:0")
-        run("distill", job, ranks=2, says="going on after epoch 0")
+        assert os.path.exists(f"ended-{name}/checkpoint/student-start.onnx")
+        done = run("distill", job, ranks=2, says="going on after epoch 0")
+        assert "start" not in done.stdout, f"{name} was made again\n{done.stdout}"
+        assert not os.path.exists(f"ended-{name}/checkpoint/student-start.onnx")
         assert sha(f"ended-{name}/student.onnx") == sha(f"bits-{name}-0/student.onnx"), f"{name}: a resumed student has other bits"
 
 
