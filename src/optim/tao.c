@@ -146,10 +146,22 @@ static PetscErrorCode read_options(RtTao *t)
   PetscFunctionReturn(0);
 }
 
+/* What an option allows over all starts, without what is used up. */
+static PetscErrorCode still_allowed(const char *option, int64_t used, PetscInt *left)
+{
+  PetscInt most;
+  PetscBool given;
+
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsGetInt(NULL, NULL, option, &most, &given));
+  if (given) *left = (PetscInt)PetscMin(*left, PetscMax(0, most - used));
+  PetscFunctionReturn(0);
+}
+
 /* A TAO that knows nothing yet, at the point taken last. */
 static PetscErrorCode begin(RtTao *t)
 {
-  PetscInt most, left = (PetscInt)PetscMin(t->most - t->iterations, PETSC_MAX_INT);
+  PetscInt evaluations = PETSC_MAX_INT, left = (PetscInt)PetscMin(t->most - t->iterations, PETSC_MAX_INT);
 
   PetscFunctionBegin;
   PetscCall(TaoDestroy(&t->tao));
@@ -159,11 +171,11 @@ static PetscErrorCode begin(RtTao *t)
   PetscCall(TaoSetSolution(t->tao, t->x));
   PetscCall(TaoSetObjectiveAndGradient(t->tao, NULL, objective, t));
   PetscCall(TaoSetMonitor(t->tao, monitor, t, NULL));
-  PetscCall(TaoSetMaximumIterations(t->tao, left));
-  PetscCall(TaoSetMaximumFunctionEvaluations(t->tao, PETSC_MAX_INT));
   PetscCall(read_options(t));
-  PetscCall(TaoGetMaximumIterations(t->tao, &most));
-  PetscCall(TaoSetMaximumIterations(t->tao, PetscMin(most, left)));
+  PetscCall(still_allowed("-tao_max_it", t->iterations, &left));
+  PetscCall(still_allowed("-tao_max_funcs", t->evaluations, &evaluations));
+  PetscCall(TaoSetMaximumIterations(t->tao, left));
+  PetscCall(TaoSetMaximumFunctionEvaluations(t->tao, evaluations));
   PetscFunctionReturn(0);
 }
 
@@ -203,11 +215,9 @@ PetscErrorCode rt_tao_destroy(RtTao **tao)
 static PetscErrorCode explain(RtTao *t, TaoConvergedReason reason, char *text, size_t length)
 {
   PetscReal absolute, relative, total;
-  PetscInt most;
 
   PetscFunctionBegin;
   PetscCall(TaoGetTolerances(t->tao, &absolute, &relative, &total));
-  PetscCall(TaoGetMaximumFunctionEvaluations(t->tao, &most));
   switch (reason) {
   case TAO_CONVERGED_GATOL:
     snprintf(text, length, "the norm of the gradient is below -tao_gatol %g", absolute);
@@ -228,7 +238,7 @@ static PetscErrorCode explain(RtTao *t, TaoConvergedReason reason, char *text, s
     snprintf(text, length, "all iterations that were allowed are done");
     break;
   case TAO_DIVERGED_MAXFCN:
-    snprintf(text, length, "all %lld evaluations that -tao_max_funcs allows are done", (long long)most);
+    snprintf(text, length, "all evaluations that -tao_max_funcs allows are done (%lld)", (long long)t->evaluations);
     break;
   case TAO_DIVERGED_LS_FAILURE:
     snprintf(text, length, "the line search finds no lower value (new starts: %d)", t->restarts);

@@ -135,8 +135,11 @@ static PetscErrorCode start(Sums *s, int *value)
   for (int i = 0; i < s->grams; i++) {
     int64_t columns = m->joined ? s->columns : m->layer[i].columns, each = m->joined ? 1 : s->each[i];
 
-    RtCheck(rt_gram_bytes(columns) < 0x1p31, "sums over %lld numbers of a sample are too many for the memory of a rank",
-            (long long)columns);
+    RtCheck(
+        rt_gram_bytes(columns) < 0x1p31,
+        "sums of the products of %lld numbers of a sample need %.1f GiB on each rank, more than 2: only layers of up "
+        "to about 22 thousand numbers, those compared all together, can be solved for",
+        (long long)columns, rt_gram_bytes(columns) / 0x1p30);
     PetscCall(rt_gram_create(columns, samples * each, m->job->threads, &s->gram[i]));
   }
   if (m->joined) PetscCall(PetscMalloc1(s->columns, &s->row));

@@ -270,6 +270,14 @@ static void test_restart(void)
   RT_MUST(minimize(&p, 0, 2000, solution, &off, &result));
   RT_TEST_CHECK(p.lie == NOTHING && result.restarts >= 1 && result.restarts < 5, "%d new starts", result.restarts);
   RT_TEST_CHECK(off < 1e-8 && p.upwards == 0, "off by %g, %d steps upwards: %s", off, p.upwards, result.reason);
+  option("-tao_max_it", "9"); /* over all starts */
+  p = problem_of(MOST, quadratic);
+  p.lie = UNTIL_RESTART;
+  p.lie_point = 7;
+  RT_MUST(minimize(&p, 0, 2000, solution, &off, &result));
+  RT_TEST_CHECK(result.iterations == 9 && result.restarts >= 1, "%d iterations, %d new starts, 9 iterations allowed",
+                (int)result.iterations, result.restarts);
+  option("-tao_max_it", NULL);
   p = problem_of(MOST, quadratic);
   p.lie = FOR_EVER;
   p.lie_point = 7;
@@ -334,7 +342,8 @@ static void test_ends(void)
   option("-tao_max_funcs", "10");
   p = problem_of(MOST, quadratic);
   RT_MUST(minimize(&p, 0, 2000, solution, &off, &result));
-  RT_TEST_CHECK(strstr(result.reason, "10 evaluations") && p.evaluations < 20, "%s", result.reason);
+  RT_TEST_CHECK(strstr(result.reason, "-tao_max_funcs") && p.evaluations >= 10 && p.evaluations < 20,
+                "%d evaluations: %s", (int)p.evaluations, result.reason);
   option("-tao_max_funcs", NULL);
 }
 
