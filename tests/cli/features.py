@@ -6,21 +6,12 @@ import shutil
 import subprocess
 
 import numpy as np
-import onnx
-import onnx.numpy_helper
 import xarray as xr
-from support.cli import RANKS, RETORT, TRAIN, edit, main, nothing_half_written, outputs, read, run, same, sha, small
+from support.cli import RANKS, RETORT, edit, main, nothing_half_written, outputs, run, same, sha, small
+from support.witness import activations, far, principal, train_rows
 
 JOB = dict(teacher_hidden="40,24", teacher_epochs=3, teacher_dropout="0.1", teacher_normalize="true", augment_shift=2)
 KEEP = dict(JOB, label_features=1, label_components=6)
-
-
-def activations(layers, rows):
-    t = {x.name: onnx.numpy_helper.to_array(x).astype("f8") for x in onnx.load("all/teacher.onnx").graph.initializer}
-    rows = (rows.reshape(len(rows), -1) - t["input_mean"]) / t["input_deviation"]
-    for i in range(layers):
-        rows = np.maximum(rows @ t[f"layer{i}.weight"] + t[f"layer{i}.bias"], 0)
-    return rows
 
 
 def fresh(name):
@@ -34,15 +25,13 @@ def test_numpy():
     run("train", small("all", **KEEP))
     run("label", small("all", **KEEP), ranks=2, says=r"6 components of '\w+' hold \d\d\.\d\d % of the variance of its 40 numbers")
     nothing_half_written("all")
-    rows = activations(1, read(TRAIN, "input").astype("f8"))
-    value, vector = np.linalg.eigh(np.cov(rows.T, bias=True))
-    value, vector = value[::-1], vector[:, ::-1][:, :6]
-    vector = vector * np.sign(vector[np.abs(vector).argmax(0), np.arange(6)])
+    rows = activations("all/teacher.onnx", train_rows)[0]
+    value, vector = principal(rows)
+    vector = vector[:, :6]
     with xr.open_mfdataset("all/labels/*.nc") as labels:
         assert labels.features.dims == ("sample", "component") and labels.logits.dims == ("sample", "class")
-        wanted = (rows - rows.mean(0)) @ vector
-        far = np.abs(labels.features.values - wanted).max() / np.abs(wanted).max()
-        assert far < 1e-4, f"features are {far} off"
+        off = far(labels.features.values, (rows - rows.mean(0)) @ vector)
+        assert off < 1e-4, f"features are {off} off"
         assert abs(labels.attrs["features_kept_variance"] - value[:6].sum() / value.sum()) < 1e-5, labels.attrs
         assert labels.features.var("sample").values.argmax() == 0
     with xr.open_dataset("all/components.nc") as c:

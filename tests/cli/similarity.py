@@ -4,30 +4,11 @@ Arguments: the program retort, an empty folder."""
 import os
 
 import numpy as np
-import onnx.numpy_helper
 import xarray as xr
-from support.cli import RANKS, TEST, main, nothing_half_written, read, run, sha, small
+from support.cli import RANKS, main, nothing_half_written, read, run, sha, small
+from support.witness import activations, cka, test_rows
 
 JOB = dict(teacher_hidden="30,20", student_hidden="16", teacher_dropout="0.2", teacher_normalize="true", distill_alpha=0)
-
-
-def layers(path):
-    """Activations of the hidden layers, and the logits, on the test set."""
-    t = {x.name: onnx.numpy_helper.to_array(x).astype("f8") for x in onnx.load(path).graph.initializer}
-    rows, found, count = read(TEST, "input").reshape(400, -1).astype("f8"), [], sum("weight" in n for n in t)
-    if "input_mean" in t:
-        rows = (rows - t["input_mean"]) / t["input_deviation"]
-    for i in range(count):
-        rows = rows @ t[f"layer{i}.weight"] + t[f"layer{i}.bias"]
-        rows = np.maximum(rows, 0) if i < count - 1 else rows
-        found.append(rows)
-    return found
-
-
-def cka(x, y):
-    """By the definition with kernels: K = X Xᵀ, centred, ⟨K, L⟩ / (‖K‖ ‖L‖)."""
-    k, l = ((r - r.mean(0)) @ (r - r.mean(0)).T for r in (x, y))
-    return (k * l).sum() / np.linalg.norm(k) / np.linalg.norm(l)
 
 
 def test_numpy():
@@ -35,12 +16,12 @@ def test_numpy():
     run("distill", small("all", **JOB))
     run("eval", small("all", **JOB, eval_cka="true"), ranks=2, says="similarity of 3 teacher and 2 student layers")
     nothing_half_written("all")
-    teacher, student = layers("all/teacher.onnx"), layers("all/student.onnx")
+    teacher, student = (activations(f"all/{role}.onnx", test_rows) for role in ("teacher", "student"))
     with xr.open_dataset("all/cka.nc") as result:
         assert result.cka.dims == ("teacher_layer", "student_layer") and result.cka.shape == (3, 2)
         wanted = np.array([[cka(x, y) for y in student] for x in teacher])
-        far = np.abs(result.cka.values - wanted).max()
-        assert far < 1e-5, f"cka is {far} off\n{result.cka.values}\n{wanted}"
+        off = np.abs(result.cka.values - wanted).max()
+        assert off < 1e-5, f"cka is {off} off\n{result.cka.values}\n{wanted}"
         assert (result.cka.values > 0).all() and (result.cka.values < 1).all()
         assert (result.teacher_width.values == [30, 20, 10]).all() and (result.student_width.values == [16, 10]).all()
         assert result.teacher_layer.attrs["names"].split()[-1] == "logits"

@@ -5,27 +5,23 @@ Arguments: the program retort, an empty folder."""
 import os
 import shutil
 
-import netCDF4
 import numpy as np
 import onnx
 import onnx.helper as oh
 import onnx.numpy_helper as nh
 from support.cli import RANKS, TEST, TRAIN, forward, main, metadata, nothing_half_written, read, run, sha, small
+from support.witness import borrow, check_pca, cut, far, hidden, ridge, soft_labels, tensors, train_rows
 
 JOB = dict(teacher_hidden="40,24", teacher_epochs=8, teacher_batch=50, teacher_normalize="true", teacher_dropout="0.1,0.1",
            student_hidden="32,16", student_normalize="true", distill_batch=50, distill_optimizer="adamw", distill_rate=0.001,
            distill_select="last")
 STARTS = dict(pca=dict(student_init="pca", student_init_energy=0.9), ridge=dict(student_init="ridge"),
               both={"student_init": "pca+ridge"}, svd=dict(student_init="svd", student_init_parameters=12000))
-inputs = read(TRAIN, "input").reshape(1200, -1).astype("f8")
 
 
 def distill(name, ranks=0, **options):
     """Distil from the one teacher and its labels in a folder of its own."""
-    os.makedirs(name, exist_ok=True)
-    for made in "teacher.onnx", "labels":
-        if not os.path.exists(f"{name}/{made}"):
-            os.symlink(os.path.abspath(f"base/{made}"), f"{name}/{made}")
+    borrow(name)
     threads = {"OMP_NUM_THREADS": options.pop("threads")} if "threads" in options else {}
     return run("distill", small(name, **{**JOB, **options}), ranks=ranks, **threads)
 
@@ -36,42 +32,15 @@ def still(name, **options):
     return tensors(f"{name}/student.onnx")
 
 
-def tensors(path):
-    return {t.name: nh.to_array(t).astype("f8") for t in onnx.load(path).graph.initializer}
-
-
-def labels():
-    return np.concatenate([read(f"base/labels/shard-{s:06d}.nc", "logits") for s in range(4)]).astype("f8")
-
-
-def hidden(t, rows, layers):
-    """What enters layer number `layers` of a perceptron by recipe."""
-    rows = (rows - t["input_mean"]) / t["input_deviation"]
-    for i in range(layers):
-        rows = np.maximum(rows @ t[f"layer{i}.weight"] + t[f"layer{i}.bias"], 0)
-    return rows
-
-
-def far(a, b):
-    return np.abs(a - b).max() / np.abs(b).max()
-
-
 def test_base():
     run("train", small("base", **JOB), ranks=2)
     run("label", small("base", **JOB), ranks=2)
 
 
-def ridge(x, y, part):
-    x0, y0 = x - x.mean(0), y - y.mean(0)
-    moments = x0.T @ x0 / len(x)
-    weight = np.linalg.solve(moments + part * np.trace(moments) / len(moments) * np.eye(len(moments)), x0.T @ y0 / len(x))
-    return weight, y.mean(0) - x.mean(0) @ weight
-
-
 def test_ridge():
     for part in 1e-3, 0.1:
         t = still(f"ridge{part}", student_init="ridge", student_init_lambda=part)
-        weight, bias = ridge(hidden(t, inputs, 2), labels(), part)
+        weight, bias = ridge(hidden(t, train_rows, 2), soft_labels("base"), part)
         assert far(t["layer2.weight"], weight) < 1e-3, f"ridge is {far(t['layer2.weight'], weight)} off"
         assert far(t["layer2.bias"], bias) < 1e-3, f"ridge's bias is {far(t['layer2.bias'], bias)} off"
     plain = still("random", student_init="random")
@@ -79,59 +48,29 @@ def test_ridge():
     # Only what the student may see: no held-out samples, no omitted class, not beyond -distill_samples.
     keep = read(TRAIN, "label") != 3
     t = still("ridge-omit", student_init="ridge", distill_omit="3")
-    weight, _ = ridge(hidden(t, inputs[keep], 2), labels()[keep], 0.1)
+    weight, _ = ridge(hidden(t, train_rows[keep], 2), soft_labels("base")[keep], 0.1)
     assert far(t["layer2.weight"], weight) < 1e-3, "ridge saw a class that is omitted"
     # And not more samples than that, each as far from the next.
     pool = np.flatnonzero(read(TRAIN, "label") % 2 == 0)
     t = still("ridge-150", student_init="ridge", student_init_samples=150, distill_omit="1,3,5,7,9")
     taken = pool[np.arange(150) * len(pool) // 150]
-    weight, bias = ridge(hidden(t, inputs[taken], 2), labels()[taken], 0.1)
+    weight, bias = ridge(hidden(t, train_rows[taken], 2), soft_labels("base")[taken], 0.1)
     assert far(t["layer2.weight"], weight) < 1e-3 and far(t["layer2.bias"], bias) < 1e-3, "ridge on 150 samples"
     t = still("ridge-1", student_init="ridge", student_init_samples=1, distill_omit="1,3,5,7,9")
-    assert not t["layer2.weight"].any() and far(t["layer2.bias"], labels()[pool[0]]) < 1e-5, "ridge on one sample"
+    assert not t["layer2.weight"].any() and far(t["layer2.bias"], soft_labels("base")[pool[0]]) < 1e-5, "ridge on one sample"
     held = [still(f"ridge-{n}", student_init="ridge", **{n: 300})["layer2.weight"] for n in ("data_holdout", "distill_samples")]
     assert min(far(h, t["layer2.weight"]) for h in held) > 1e-3, "held-out samples made no difference"
 
 
 def test_pca():
-    plain, x = still("random2", student_init="random"), None
+    plain = still("random2", student_init="random")
     for part in 0.9, 0.5:
         t = still(f"pca{part}", student_init="pca", student_init_energy=part)
-        x = hidden(t, inputs, 0)
-        value, vector = np.linalg.eigh(np.cov(x.T, bias=True))
-        value, vector = value[::-1], vector[:, ::-1]
-        count = int(np.argmax(np.cumsum(value) >= part * value.sum())) + 1
-        projected = vector[:, :count] @ (vector[:, :count].T @ plain["layer0.weight"])
-        scale = (t["layer0.weight"] * projected).sum() / (projected**2).sum()
-        assert far(t["layer0.weight"], scale * projected) < 1e-4, f"pca is {far(t['layer0.weight'], scale * projected)} off"
-        out = x @ t["layer0.weight"] + t["layer0.bias"]
-        assert np.abs(out.mean(0)).max() < 1e-4, "the mean is not zero"
-        wanted = value.sum() * (plain["layer0.weight"] ** 2).mean()
-        assert abs(out.var(0).mean() / wanted - 1) < 1e-4, f"variance {out.var(0).mean()}, not {wanted}"
+        check_pca(t, plain, hidden(t, train_rows, 0), part)
     both = still("both2", **{"student_init": "pca+ridge", "student_init_energy": 0.5})
     assert np.array_equal(both["layer0.weight"], t["layer0.weight"]), "pca+ridge is another pca"
-    weight, _ = ridge(hidden(both, inputs, 2), labels(), 0.1)
+    weight, _ = ridge(hidden(both, train_rows, 2), soft_labels("base"), 0.1)
     assert far(both["layer2.weight"], weight) < 1e-3, "pca+ridge is another ridge"
-
-
-def cut(ranks, weighted=True):
-    """Logits of the test set by the teacher with its layers cut; None: whole."""
-    t = tensors("base/teacher.onnx")
-    x, kept, spectra = read(TEST, "input").reshape(400, -1), [], []
-    x = (x - t["input_mean"]) / t["input_deviation"]
-    for i, rank in enumerate(ranks):
-        w, b, entering = t[f"layer{i}.weight"], t[f"layer{i}.bias"], hidden(t, inputs, i)
-        moments = np.cov(entering.T, bias=True) if weighted else np.eye(len(w))
-        value, vector = np.linalg.eigh(moments)
-        u, s, _ = np.linalg.svd(w.T @ (vector * np.sqrt(np.maximum(value, 0))), full_matrices=False)
-        spectra.append(s**2 / (s**2).sum())
-        kept.append((s[:rank] ** 2).sum() / (s**2).sum())
-        if rank:
-            low = w @ u[:, :rank] @ u[:, :rank].T
-            b = b + entering.mean(0) @ (w - low) if weighted else b
-            w = low
-        x = np.maximum(x @ w + b, 0) if i < len(ranks) - 1 else x @ w + b
-    return x, kept, spectra
 
 
 def test_compress():
@@ -140,7 +79,7 @@ def test_compress():
     def compress(name, ranks, weighted=True, **options):
         run("compress", small("base", **JOB, **options), "-o", name, ranks=2)
         onnx.checker.check_model(onnx.load(name))
-        wanted = cut(ranks, weighted)[0]
+        wanted = cut("base/teacher.onnx", ranks, weighted)[0]
         found = forward(name, test)
         assert far(found, wanted) < 1e-3, f"{name}: off by {far(found, wanted)}"
         return sum(t.size for t in tensors(name).values() if t.ndim)
@@ -148,11 +87,11 @@ def test_compress():
     assert compress("ranks.onnx", (12, 9, None), compress_ranks="12,9") == 12 * 824 + 9 * 64 + 240 + 74
     assert compress("plain.onnx", (12, 9, None), False, compress_ranks="12,9", compress_weighted="false") == 12 * 824 + 9 * 64 + 240 + 74
     assert metadata("ranks.onnx")["retort_role"] == "teacher of low rank"
-    kept = cut((12, 9, None))[2][0]
+    kept = cut("base/teacher.onnx", (12, 9, None))[1][0]
     assert metadata("ranks.onnx")["retort_low_rank"].startswith(f"784 x 40 rank 12 ({100 * kept[:12].sum() / kept.sum():.2f} %), 40 x 24 rank 9 (")
     teacher = forward("base/teacher.onnx", test)
     assert far(forward("ranks.onnx", test), teacher) < far(forward("plain.onnx", test), teacher), "weights made it worse"
-    spectra = cut((None,) * 3)[2]
+    spectra = cut("base/teacher.onnx", (None,) * 3)[1]
     ranks = [int(np.argmax(np.cumsum(s) >= 0.95)) + 1 for s in spectra]
     thin = [(w.size - 1) // sum(w.shape) for n, w in tensors("base/teacher.onnx").items() if "weight" in n]
     compress("energy.onnx", [r if r <= t else None for r, t in zip(ranks, thin)], compress_energy=0.95)
@@ -175,7 +114,7 @@ def test_compress():
 
 def test_svd():
     t = still("svd", student_init="svd", student_init_parameters=0, student_hidden="12,9")
-    wanted = cut((12, 9, None))[0]
+    wanted = cut("base/teacher.onnx", (12, 9, None))[0]
     assert far(forward("svd/student.onnx", read(TEST, "input")), wanted) < 1e-3, "svd is not the cut teacher"
     graph = onnx.load("svd/student.onnx").graph
     assert "Dropout" not in [n.op_type for n in graph.node], "the student has the teacher's dropout"
@@ -226,7 +165,7 @@ def test_own_student():
     before = own_student()
     after = still("own", student_init="ridge", student_model="own.onnx")
     assert far(after["w0"], before["w0"]) < 1e-6, "ridge changed the first layer"
-    weight, bias = ridge(np.maximum(inputs @ after["w0"].T + after["b0"], 0), labels(), 0.1)
+    weight, bias = ridge(np.maximum(train_rows @ after["w0"].T + after["b0"], 0), soft_labels("base"), 0.1)
     assert far(after["w1"].T, weight) < 1e-3 and far(after["b1"], bias) < 1e-3, "ridge is off in a model of one's own"
     for start, code, says in (("svd", 2, "both say which network"), ("ridge", 2, "begins with the teacher")):
         extra = dict(distill_alpha=0) if start == "ridge" else {}
@@ -255,9 +194,7 @@ def test_resume():
     error of one rank ends all."""
     for name in "svd", "ridge":
         job = {**JOB, **STARTS[name], "distill_epochs": 1}
-        os.makedirs(f"ended-{name}")
-        for made in "teacher.onnx", "labels":
-            os.symlink(os.path.abspath(f"base/{made}"), f"ended-{name}/{made}")
+        borrow(f"ended-{name}")
         job = small(f"ended-{name}", **job)
         done = run("distill", job, code=75, RETORT_FAULT="term:open:12:0")
         assert "start" not in done.stdout, f"{name} was not stopped in its start\n{done.stdout}"
