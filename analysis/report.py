@@ -13,7 +13,7 @@ if __name__ == "__main__":
 
 import compare
 import soft_labels
-from pieces import disagreement, evaluation, missing, page, summary, training
+from pieces import disagreement, evaluation, missing, page, similarity, summary, training
 from pieces.command import Unusable, run_main
 from pieces.runs import Run
 
@@ -38,6 +38,31 @@ def disagreement_part(run, folder, test_set):
     return text + page.tiles(found, gap)
 
 
+def features_text(store):
+    """HTML of the teacher's activations in the store; nothing where it holds none."""
+    if not store.components:
+        return ""
+    numbers = {
+        "components": (store.components, summary.grouped),
+        "kept_variance": (float(store.attributes["features_kept_variance"]), summary.percent),
+        "bytes": (store.sample_bytes["features"], summary.size),
+        "logit_bytes": (store.sample_bytes["logits"], summary.size),
+    }
+    said = {name: summary.data(f"features_{name}", *number) for name, number in numbers.items()}
+    views = f" in {store.views} views" if store.views > 1 else ""
+    return (
+        f"<p>The store also holds principal components of the teacher's layer"
+        f" {page.code(store.attributes['features_layer'])}: with {said['components']} of them,"
+        f" {said['kept_variance']} of its variance is kept, in {said['bytes']} a sample{views}, beside"
+        f" {said['logit_bytes']} of logits.</p>"
+    )
+
+
+def section(heading, pictures, folder, text=""):
+    """A part of the page, or none where there are no pictures. text: HTML above them."""
+    return [(heading, text + page.figures(pictures, folder))] if pictures else []
+
+
 def parts_of(run, others, folder, test_set):
     """[(heading, HTML)] of the page. What is missing is left out, and said in the first part."""
     lacks = "".join(f"<li>{page.words(line)}</li>" for line in missing.lines(run))
@@ -48,11 +73,15 @@ def parts_of(run, others, folder, test_set):
         note = '<p class="small">These runs were tested on different data.</p>' if compare.tests_differ(rows) else ""
         picture = page.figures([compare.pareto(rows)], folder)
         parts.append(("Beside other runs", note + picture + summary.models(rows)))
-    sections = [("Training", training.curves(run)), ("Where the time went", training.times(run))]
-    sections += evaluation.pictures(run)
+    parts += section("Training", training.curves(run), folder)
+    parts += section("Where the time went", training.times(run), folder)
+    for heading, pictures in evaluation.pictures(run):
+        parts += section(heading, pictures, folder)
+    if run.similarity is not None and not similarity.doubt(run):
+        found = run.similarity
+        parts += section("How alike the layers are", [similarity.layers(found)], folder, similarity.sentences(found))
     if run.store:
-        sections.append(("The teacher's soft labels", soft_labels.pictures(run)))
-    parts += [(heading, page.figures(pictures, folder)) for heading, pictures in sections if pictures]
+        parts += section("The teacher's soft labels", soft_labels.pictures(run), folder, features_text(run.store))
     differing = disagreement_part(run, folder, test_set)
     if differing:
         parts.append(("Where they disagree most", differing))

@@ -191,7 +191,7 @@ def heat(axes, values, names, colours, columns=None, low=0, high=None, write=Non
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, pad=5)
-    for row, column in np.ndindex(rows, width) if rows <= 12 and write else ():
+    for row, column in np.ndindex(rows, width) if max(rows, width) <= 12 and write else ():
         value = values[row, column]
         dark = np.isfinite(value) and luminance(image.cmap(image.norm(value))) < 0.45
         colour = INK if not np.isfinite(value) else "#ffffff" if dark else "#000000"

@@ -3,6 +3,7 @@ import glob
 import hashlib
 import os
 
+from . import similarity
 from .runs import ROLES, VERB
 
 
@@ -13,7 +14,7 @@ def lines(run):
     found = [line for role in roles for line in of_history(run, role)]
     if not alone:
         found.extend(of_labels(run))
-    return [*found, *of_evaluation(run, roles)]
+    return [*found, *of_evaluation(run, roles), *of_similarity(run)]
 
 
 def of_history(run, role):
@@ -53,6 +54,12 @@ def of_evaluation(run, roles):
     both = {"teacher_parameters", "student_parameters"} <= set(result)
     if both and not {"sample_kl", "sample_difference"} & set(result):
         yield f"eval.nc knows no single samples: {measure} adds those on which the models disagree."
+
+
+def of_similarity(run):
+    if run.similarity is not None and similarity.doubt(run):
+        again = run.command("eval", "-eval_cka true")
+        yield f"cka.nc {similarity.doubt(run)}: {again} makes it again."
 
 
 def stale(run, role):

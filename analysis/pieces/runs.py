@@ -1,6 +1,7 @@
 """The files of a run directory, opened with xarray.
 
-Only NetCDF outputs are read: ROLE-history.nc, eval.nc, labels/shard-*.nc, and the test set that a history names."""
+Only NetCDF outputs are read: ROLE-history.nc, eval.nc, cka.nc, labels/shard-*.nc, and the test set that a history
+names."""
 import glob
 import os
 import re
@@ -60,6 +61,13 @@ class Store:
             self.attributes = dict(first.attrs)
             self.width = int(first.logits.sizes["class"])
             self.views = int(first.logits.sizes.get("view", 1))
+            known = "features" in first and {"features_layer", "features_kept_variance"} <= set(first.attrs)
+            self.components = int(first.sizes["component"]) if known else 0
+            self.sample_bytes = {  # all views of it, before compression
+                name: first[name].dtype.itemsize * int(np.prod(first[name].shape[1:]))
+                for name in ("logits", "features")
+                if name in first
+            }
         self.samples = int(self.attributes["samples_total"])
         self.expected = -(-self.samples // int(self.attributes["shard_size"]))
 
@@ -102,28 +110,31 @@ class Run:
             raise Unusable(f"{folder}: there is no such run directory")
         self.history = {role: self._read(f"{role}-history.nc", VERB[role]) for role in ROLES}
         self.evaluation = self._read("eval.nc", "eval")
+        self.similarity = self._read("cka.nc", "eval", "-eval_cka true")
         shards = glob.glob(os.path.join(glob.escape(folder), "labels", "shard-*.nc"))
         self.store = Store(os.path.join(folder, "labels")) if shards else None
         self.checkpoints = [r for r in ROLES if glob.glob(os.path.join(glob.escape(folder), "checkpoint", f"{r}*.nc"))]
         parts = [*self.history.values(), self.evaluation, self.store]
         if all(part is None for part in parts) and not self.checkpoints:
             raise Unusable(f"{folder}: a folder without results of Retort; `retort run` makes them")
-        self._check_history()
+        self._check_kinds()
 
-    def _read(self, name, verb):
+    def _read(self, name, verb, more=""):
         path = os.path.join(self.folder, name)
-        return open_file(path, self.command(verb)) if os.path.exists(path) else None
+        return open_file(path, self.command(verb, more)) if os.path.exists(path) else None
 
-    def _check_history(self):
+    def _check_kinds(self):
         for role, history in self.history.items():
             if history is not None and "epoch" not in history.dims:
                 raise Unusable(f"{os.path.join(self.folder, role + '-history.nc')}: this is not a history of epochs")
+        if self.similarity is not None and "cka" not in self.similarity:
+            raise Unusable(f"{os.path.join(self.folder, 'cka.nc')}: this is not a similarity of layers")
 
-    def command(self, verb):
-        """How to call a verb for this run, with the words that the histories remember."""
+    def command(self, verb, more=""):
+        """How to call a verb for this run, with the words that the histories remember. more: options at its end."""
         said = [h.attrs.get("history", "") for h in getattr(self, "history", {}).values() if h is not None]
         job = re.search(r" (-job \S+)", said[-1]) if said else None
-        return f"`retort {verb} {job.group(1) if job else '-job JOB'}`"
+        return f"`retort {verb} {job.group(1) if job else '-job JOB'}{' ' + more if more else ''}`"
 
     def options(self):
         """{name: text} of all that determined this run's outputs, without the hashes of inputs."""

@@ -15,7 +15,7 @@ import numpy as np
 from support.cli import main, options, run, small
 
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
-GOOD = dict(teacher_epochs=12, teacher_batch=50, distill_epochs=9, distill_batch=50, label_views=2, augment_shift=1)
+GOOD = dict(teacher_hidden="24,16", teacher_epochs=12, teacher_batch=50, distill_epochs=9, distill_batch=50, label_views=2, augment_shift=1)
 MEASURE = """
 <script>
 addEventListener('load', () => {
@@ -81,7 +81,7 @@ def judge(page):
 
 
 def test_run():
-    run("run", small("run", **GOOD), ranks=2)
+    run("run", small("run", **GOOD, eval_cka="true", label_features=1, label_components=4), ranks=2)
     for hidden in 2, 8, 15, 64:
         shutil.copytree("run", f"h{hidden}", ignore=shutil.ignore_patterns("student*", "eval.nc"))
         run("run", small(f"h{hidden}", **GOOD, student_hidden=hidden))
@@ -89,12 +89,13 @@ def test_run():
 
 
 def test_names():
-    """Long names of 30 classes."""
+    """Long names of 30 classes; a student of more layers than can be named."""
     random = np.random.default_rng(4)
     with open("named.csv", "w") as file:
         file.write("a,b,kind\n" + "".join(f"{a:.4f},{b:.4f},a long name of class {i % 30}\n" for i, (a, b) in enumerate(random.normal(0, 1, (600, 2)))))
     run("import", "csv", "named.csv", "-label", "kind", "-o", "named.nc")
-    run("run", options(run_dir="named", data_train="named.nc", data_test="named.nc", teacher_hidden=8, teacher_epochs=2, distill_epochs=2))
+    run("run", options(run_dir="named", data_train="named.nc", data_test="named.nc", teacher_hidden="8,8,8", teacher_epochs=2, student_hidden=",".join(["6"] * 29),
+                      distill_epochs=2, eval_cka="true"))
     judge(script("report.py", "named").stdout.strip())
 
 

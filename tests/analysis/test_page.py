@@ -15,9 +15,10 @@ import numpy as np
 from common import Page, script  # first, as it finds the others
 import report as analysis
 from pieces.command import Unusable
-from support.cli import SLOW, TEST, main, options, read, run, sha, small
+from support.cli import SLOW, TEST, TRAIN, main, options, read, run, sha, small
 
 GOOD = dict(teacher_epochs=6, teacher_batch=50, distill_epochs=5, distill_batch=50, label_views=2, augment_shift=1, distill_temperature=3)
+ALIKE = "How alike the layers are"
 PARTS = ["Training", "Where the time went", "What they confuse", "How far their confidence can be trusted", "The teacher's soft labels",
          "Where they disagree most", "To make it again"]
 
@@ -82,11 +83,16 @@ def wanted_figures(folder):
                    f"{role}_throughput": np.median(column["samples_per_second"])}
         if np.isfinite(column["holdout_accuracy"]).any():
             wanted[f"{role}_best_holdout_accuracy"] = column["holdout_accuracy"].max()
+    for path in glob.glob(f"{folder}/labels/shard-000000.nc"):
+        with netCDF4.Dataset(path) as data:
+            if "features" in data.variables:
+                wanted |= {"features_components": data.dimensions["component"].size, "features_kept_variance": float(data.features_kept_variance),
+                           "features_bytes": data["features"][0].nbytes, "features_logit_bytes": data["logits"][0].nbytes}
     return wanted
 
 
 def check_figures(page, folder):
-    found, wanted = {k: v for k, v in page.figures.items() if not k.startswith("model-")}, wanted_figures(folder)
+    found, wanted = {k: v for k, v in page.figures.items() if not k.startswith(("model-", "cka-"))}, wanted_figures(folder)
     assert sorted(found) == sorted(wanted), f"{folder}: {sorted(set(found) ^ set(wanted))}"
     for name, value in wanted.items():
         assert np.isclose(found[name][0], value, rtol=1e-14, atol=0), f"{folder}: {name} is {found[name][0]}, not {value}"
@@ -99,7 +105,7 @@ def test_whole():
     run("run", small("whole", **GOOD), ranks=2)
     page = report("whole")
     assert page.headings == ["whole", *PARTS], page.headings
-    assert page.missing == [], page.missing
+    assert page.missing == [] and "principal components" not in page.source, page.missing
     wanted = check_figures(page, "whole")
     assert {"teacher_ece", "student_ece", "agreement", "student_bytes", "kl_divergence"} <= set(wanted), wanted
     names = {os.path.basename(name)[:-4] for name in glob.glob("whole/report/*.svg")}
@@ -151,6 +157,82 @@ def test_disagreement():
     assert len(Page(script("report.py", "lost", "--test", TEST).stdout.strip()).images) == 24
     script("report.py", "lost", "--test", "nothing.nc", code=1, says="nothing.nc: there is no such test set")
     refused("this is not the test set that eval.nc was made on", "lost", test_set="whole/eval.nc")
+
+
+def written(folder):
+    """The words of the picture of layers, in the order in which they stand there."""
+    with open(f"{folder}/report/layer-similarity.svg", encoding="utf-8") as file:
+        return re.findall(r"<text[^>]*>([^<]*)</text>", file.read())
+
+
+def check_similarity(page, folder):
+    """Numbers in the cells, names and widths beside them, and what is said of each teacher layer."""
+    values, words = read(f"{folder}/cka.nc", "cka"), written(folder)
+    assert [w for w in words if re.fullmatch(r"\d\.\d\d|–", w)] == [f"{v:.2f}" if np.isfinite(v) else "–" for v in values.flatten()], words
+    assert {"0.0", "1.0"} <= set(words), f"the scale is not from 0 to 1: {words}"
+    names = {}
+    with netCDF4.Dataset(f"{folder}/cka.nc") as data:
+        for role in "teacher", "student":
+            names[role] = data[f"{role}_layer"].names.split()
+            beside = list(zip(names[role], map(str, data[f"{role}_width"][...])))
+            assert any([tuple(words[i + 2 * k : i + 2 * k + 2]) for k in range(len(beside))] == beside for i in range(len(words))), f"{beside}: {words}"
+    alt = next(picture["aria-label"] for picture in page.pictures if "layers of the teacher" in picture["aria-label"])
+    known = [t for t in range(len(values)) if np.isfinite(values[t]).any()]
+    assert sorted(name for name in page.figures if name.startswith("cka-")) == [f"cka-{t + 1}" for t in known]
+    for t in known:
+        u = int(np.nanargmax(values[t]))
+        assert page.figures[f"cka-{t + 1}"] == (values[t, u], f"{values[t, u]:.3f}"), page.figures
+        assert f"{names['student'][u]} for {names['teacher'][t]} ({values[t, u]:.2f})" in alt, alt
+        said = rf"<code>{names['student'][u]}</code> \(<data id=\"cka-{t + 1}\"[^>]*>[\d.]*</data>\) (is most alike to the teacher's|to) <code>{names['teacher'][t]}<"
+        assert re.search(said, page.source), f"does not say {said}"
+
+
+def test_similarity():
+    """Layers of the models that eval.nc knows; of others a line that says how to come to theirs."""
+    shutil.copytree("whole", "alike", ignore=shutil.ignore_patterns("report"))
+    run("distill", small("alike", **GOOD, student_hidden="12,8", run_force=1)), run("eval", small("alike", **GOOD, eval_cka="true"))
+    page = report("alike")
+    assert page.headings == ["alike", *PARTS[:4], ALIKE, *PARTS[4:]] and page.missing == [], page.headings
+    check_similarity(page, "alike"), check_figures(page, "alike")
+    assert "Grey is" not in page.source
+    with netCDF4.Dataset("alike/cka.nc", "r+") as data:  # a student layer that never changes, and a teacher layer
+        data["cka"][:, 1], data["cka"][0] = np.nan, np.nan
+    page = report("alike")
+    check_similarity(page, "alike")
+    assert "cka-1" not in page.figures and "Grey is a layer that gives the same for all samples." in page.source
+    with netCDF4.Dataset("alike/cka.nc", "r+") as data:
+        data["teacher_layer"].names = "a name with blanks"
+        data["student_layer"].names = "/encoder/1/part/Relu_output_0 /encoder/2/part/Relu_output_0 <b>&x_output_0"
+    page = report("alike")
+    assert {"layer 1", "layer 2", "1 /encod…/Relu · 12", "2 /encod…/Relu · 8", "&lt;b&gt;&amp;x · 10"} <= set(written("alike")), written("alike")
+    assert "<b>&" not in page.source and "&lt;b&gt;&amp;x_output_0 for layer 2" in page.source
+
+    again = "`retort eval -job JOB -eval_cka true` makes it again."
+    run("distill", small("alike", **GOOD, run_force=1)), run("eval", small("alike", **GOOD))
+    page = report("alike")
+    assert ALIKE not in page.headings and page.missing == [f"cka.nc belongs to other models than eval.nc: {again}"], page.missing
+    run("eval", small("alike", **GOOD, eval_cka="true"))
+    assert ALIKE in report("alike").headings
+    run("eval", small("alike", **{**GOOD, "data_test": TRAIN}))
+    page = report("alike")
+    assert ALIKE not in page.headings and page.missing == [f"cka.nc belongs to another test set than eval.nc: {again}"], page.missing
+    os.remove("alike/eval.nc")
+    page = report("alike")
+    assert ALIKE not in page.headings and page.missing[1:] == [f"cka.nc is of models that are not known without eval.nc: {again}"], page.missing
+    shutil.copy("whole/eval.nc", "alike/cka.nc")
+    refused("alike/cka.nc: this is not a similarity of layers", "alike")
+    open("alike/cka.nc", "w").close()
+    refused("alike/cka.nc is damaged, cut off, or not a NetCDF file; make it again with `retort eval -job JOB -eval_cka true`", "alike")
+
+
+def test_features():
+    shutil.copytree("whole", "kept", ignore=shutil.ignore_patterns("report", "labels"))
+    run("label", small("kept", **GOOD, label_features=1, label_components=3))
+    page = report("kept")
+    wanted = check_figures(page, "kept")
+    assert wanted["features_components"] == 3 and wanted["features_bytes"] == 3 * 2 * 4 and 0 < wanted["features_kept_variance"] < 1
+    with netCDF4.Dataset("kept/labels/shard-000000.nc") as data:
+        assert f"the teacher's layer <code>{data.features_layer}</code>" in page.source
 
 
 def test_missing():
@@ -273,7 +355,7 @@ def test_several():
         beaten = any(p <= size and q >= good and (p, q) != (size, good) for p, q in points)
         assert (front == "yes") == (not beaten), f"{size}, {good} is wrongly marked: {lines}"
     assert "tested on different data" not in page.source
-    run("eval", small("students/h4", **{**GOOD, "data_test": os.path.join(os.path.dirname(TEST), "mnist-train.nc")}))
+    run("eval", small("students/h4", **{**GOOD, "data_test": TRAIN}))
     assert "tested on different data" in report(*runs).source
 
 
@@ -314,4 +396,4 @@ def test_bad():
     bad("blocked", "blocked/report: cannot be written: File exists")
 
 
-main(test_whole, test_disagreement, test_missing, test_regression, test_names, test_several, test_bad)
+main(test_whole, test_disagreement, test_similarity, test_features, test_missing, test_regression, test_names, test_several, test_bad)
