@@ -34,7 +34,7 @@ def shape(text):
 
 
 def test_walk():
-    run("run", small("runs/mnist", label_views=8, augment_shift=1), ranks=2)
+    run("run", small("runs/mnist", label_views=8, augment_shift=1, label_features=1, label_components=4), ranks=2)
     walk, names = blocks(), {}
     assert [prompt for prompt, *_ in walk].count("$") >= 3 and len(walk) >= 8, walk
     for prompt, command, wanted in walk:
