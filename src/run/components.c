@@ -141,6 +141,42 @@ static PetscErrorCode write_file(const RtComponentsSource *s, const RtComponents
   PetscFunctionReturn(0);
 }
 
+/* Collective: what rank 0 has. */
+static PetscErrorCode share(MPI_Comm comm, RtComponents *c)
+{
+  RtHash *hash = NULL;
+
+  PetscFunctionBegin;
+  PetscCallMPI(MPI_Bcast(c->mean, (int)c->width, MPI_FLOAT, 0, comm));
+  PetscCallMPI(MPI_Bcast(c->vector, (int)c->width * c->count, MPI_FLOAT, 0, comm));
+  PetscCallMPI(MPI_Bcast(&c->kept, 1, MPI_DOUBLE, 0, comm));
+  PetscCall(rt_hash_create(&hash));
+  PetscCall(rt_hash_add(hash, c->layer, strlen(c->layer)));
+  PetscCall(rt_hash_add(hash, c->mean, (size_t)c->width * sizeof(float)));
+  PetscCall(rt_hash_add(hash, c->vector, (size_t)c->width * (size_t)c->count * sizeof(float)));
+  PetscCall(rt_hash_finish(&hash, c->hash));
+  PetscFunctionReturn(0);
+}
+
+/* On rank 0: shards that are there must hold the same components. A large layer's come out otherwise on another number
+   of ranks, by their last bits; before a file says so that would never agree with those shards. */
+static PetscErrorCode check_shards(const RtComponentsSource *s, const RtComponents *c)
+{
+  char dir[PETSC_MAX_PATH_LEN];
+  RtLabelstoreInfo old;
+  bool found;
+
+  PetscFunctionBegin;
+  PetscCall(rt_job_path(s->job, "labels", dir));
+  PetscCall(rt_labelstore_describe(dir, &old, &found));
+  RtCheck(
+      !found || !old.components || s->job->force || strcmp(old.layer, c->layer) || !strcmp(old.features, c->hash),
+      "%s: its shards hold other components of the layer '%s' than come out now; run on as many ranks as made them, "
+      "or make all again with `retort label -run_force`",
+      dir, c->layer);
+  PetscFunctionReturn(0);
+}
+
 /* Collective. */
 static PetscErrorCode make(const RtComponentsSource *s, RtComponents *c, const char *path, bool *stopped)
 {
@@ -159,6 +195,8 @@ static PetscErrorCode make(const RtComponentsSource *s, RtComponents *c, const c
   error = rt_grid_meet(grid, solve(gram, grid, c, variance));
   PetscCall(rt_grid_destroy(&grid));
   PetscCall(rt_gram_destroy(&gram));
+  if (!error) error = share(s->job->comm, c);
+  if (!error && s->job->rank == 0) error = check_shards(s, c);
   if (!error && s->job->rank == 0) error = write_file(s, c, variance, path);
   PetscCall(PetscFree(variance));
   RtAgree(s->job->comm, error);
@@ -226,23 +264,6 @@ static PetscErrorCode load(const RtComponentsSource *s, RtComponents *c, const c
   PetscFunctionReturn(0);
 }
 
-/* Collective: what rank 0 has. */
-static PetscErrorCode share(MPI_Comm comm, RtComponents *c)
-{
-  RtHash *hash = NULL;
-
-  PetscFunctionBegin;
-  PetscCallMPI(MPI_Bcast(c->mean, (int)c->width, MPI_FLOAT, 0, comm));
-  PetscCallMPI(MPI_Bcast(c->vector, (int)c->width * c->count, MPI_FLOAT, 0, comm));
-  PetscCallMPI(MPI_Bcast(&c->kept, 1, MPI_DOUBLE, 0, comm));
-  PetscCall(rt_hash_create(&hash));
-  PetscCall(rt_hash_add(hash, c->layer, strlen(c->layer)));
-  PetscCall(rt_hash_add(hash, c->mean, (size_t)c->width * sizeof(float)));
-  PetscCall(rt_hash_add(hash, c->vector, (size_t)c->width * (size_t)c->count * sizeof(float)));
-  PetscCall(rt_hash_finish(&hash, c->hash));
-  PetscFunctionReturn(0);
-}
-
 /* --- which of the two ------------------------------------------------------------------------------------------------
  */
 
@@ -289,7 +310,7 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
     error = make(s, c, path, stopped);
     if (s->job->rank == 0) rt_claims_release(claims, "components");
     PetscCall(error);
-    if (*stopped) PetscFunctionReturn(0);
+    PetscFunctionReturn(0);
   }
   PetscCall(share(s->job->comm, c));
   PetscFunctionReturn(0);

@@ -53,6 +53,19 @@ def test_features():
     run("verify", small("base", **KEEP), ranks=2, says="largest relative difference")
 
 
+def test_lost():
+    """components.nc cannot be made again on other ranks, where it comes out otherwise: labels that are there stay good."""
+    many = dict(KEEP, label_components=1000)
+    os.makedirs("many")
+    shutil.copy("base/teacher.onnx", "many")
+    run("label", small("many", **many), ranks=2)
+    wanted = sha("many/components.nc")
+    os.remove("many/components.nc")
+    run("label", small("many", **many), ranks=OTHER, code=1, says="hold other components of the layer .* on as many ranks as made them")
+    run("label", small("many", **many), ranks=2, says="is done already")
+    assert sha("many/components.nc") == wanted
+
+
 def test_ridge():
     t = start("ridge", 2, student_init="ridge")
     weight, bias = ridge(hidden(t, train_rows, 1), soft_labels("base"), 0.1)
@@ -103,4 +116,4 @@ def test_similarity():
         assert (result.teacher_width.values == [WIDE, 24, 10]).all() and (result.student_width.values == [WIDE, 10]).all()
 
 
-main(test_features, test_ridge, test_pca, test_cut, test_similarity)
+main(test_features, test_lost, test_ridge, test_pca, test_cut, test_similarity)
