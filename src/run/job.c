@@ -214,7 +214,7 @@ static const RtOption table[] = {
      "also keep this layer's activations: a hidden layer's number from 1, a node or a value; empty: none"},
     {"label_components", RT_OPTION_INT, "64", 1, 1e6, NULL, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
      "so many principal components of them"},
-    {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS | STUDENT,
+    {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS,
      "samples that the teacher sees at once"},
     {"label_claim_seconds", RT_OPTION_REAL, "60", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, 0,
      "seconds without a sign of life after which another job's shards in hand are taken over"},
