@@ -30,11 +30,23 @@ void rt_grid_threads(int threads)
   if (openblas_set_num_threads) openblas_set_num_threads(threads);
 }
 
-/* Cblacs_exit is never called: it would end grids of others as well, PETSc's among them. */
+/* On ranks of the grid. Cblacs_exit is never called: it would end grids of others as well, PETSc's among them. */
+static void join(RtGrid *g, MPI_Comm comm)
+{
+  int handle = Csys2blacs_handle(comm), rows, columns, repeatable = 1;
+
+  g->context = handle;
+  Cblacs_gridinit(&g->context, "Row", g->rows, g->columns);
+  Cfree_blacs_system_handle(handle);
+  Cblacs_gridinfo(g->context, &rows, &columns, &g->row, &g->column);
+  Cblacs_set(g->context, RT_BLACS_REPEATABLE, &repeatable);
+}
+
+/* Ranks beyond the grid do not meet BLACS, which would leak on them. */
 PetscErrorCode rt_grid_create_blocks(MPI_Comm comm, int most, int threads, int block, RtGrid **grid)
 {
+  MPI_Comm within;
   RtGrid *g;
-  int handle, repeatable = 1;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
@@ -44,16 +56,11 @@ PetscErrorCode rt_grid_create_blocks(MPI_Comm comm, int most, int threads, int b
   PetscCallMPI(MPI_Comm_size(g->comm, &g->size));
   rt_grid_shape(most > 0 ? PetscMin(most, g->size) : g->size, &g->rows, &g->columns);
   g->block = block;
-  g->row = g->column = -1;
-  handle = Csys2blacs_handle(g->comm);
-  g->context = handle;
-  Cblacs_gridinit(&g->context, "Row", g->rows, g->columns);
-  Cfree_blacs_system_handle(handle);
-  if (g->context >= 0) {
-    int rows, columns;
-
-    Cblacs_gridinfo(g->context, &rows, &columns, &g->row, &g->column);
-    Cblacs_set(g->context, RT_BLACS_REPEATABLE, &repeatable);
+  g->row = g->column = g->context = -1;
+  PetscCallMPI(MPI_Comm_split(g->comm, g->rank < g->rows * g->columns ? 0 : MPI_UNDEFINED, g->rank, &within));
+  if (within != MPI_COMM_NULL) {
+    join(g, within);
+    PetscCallMPI(MPI_Comm_free(&within));
   }
   rt_grid_threads(g->rows * g->columns == 1 ? 1 : threads);
   *grid = g;
