@@ -47,12 +47,13 @@ def environment(**changes):
 
 
 def own_lines(stderr):
-    """Lines of standard error that are not mpirun's: it puts its own between lines of dashes, and sometimes fails to."""
+    """Lines of standard error that are not mpirun's: it puts its own between lines of dashes, and sometimes fails to;
+    its libevent warns of what is closed already."""
     lines, inside = [], False
     for line in stderr.split("\n"):
         if re.fullmatch(r"-{50,}", line):
             inside = not inside
-        elif line.strip() and not inside and "ORTE_ERROR_LOG" not in line:
+        elif line.strip() and not inside and "ORTE_ERROR_LOG" not in line and not line.startswith("[warn] "):
             lines.append(line)
     return lines
 
