@@ -33,7 +33,7 @@ def activations(path, rows):
 
 def far(a, b):
     """The largest difference, as a part of the largest number."""
-    return np.abs(a - b).max() / np.abs(b).max()
+    return np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)
 
 
 def borrow(name, base="base"):
