@@ -251,10 +251,9 @@ void rt_labelstore_close(RtLabelstoreShard *shard)
 static PetscErrorCode compare_number(const RtLabelstoreShard *shard, const char *name, int64_t value, int64_t want)
 {
   PetscFunctionBegin;
-  RtCheck(
-      value == want,
-      "%s was made from something else: its %s is %lld, expected %lld; remove the folder of labels or choose another",
-      shard->path, name, (long long)value, (long long)want);
+  RtCheck(value == want,
+          "%s was made from something else: its %s is %lld, expected %lld; `retort label -run_force` makes all again",
+          shard->path, name, (long long)value, (long long)want);
   PetscFunctionReturn(0);
 }
 
@@ -307,10 +306,9 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
     const char *have = (const char *)found + text_attribute[i].offset;
     const char *want = (const char *)info + text_attribute[i].offset;
 
-    RtCheck(
-        !strcmp(have, want),
-        "%s was made from something else: its %s is '%s', expected '%s'; remove the folder of labels or choose another",
-        shard->path, text_attribute[i].name, have, want);
+    RtCheck(!strcmp(have, want),
+            "%s was made from something else: its %s is '%s', expected '%s'; `retort label -run_force` makes all again",
+            shard->path, text_attribute[i].name, have, want);
   }
   PetscCall(compare_number(shard, number_attribute[SAMPLES], found->samples, info->samples));
   PetscCall(compare_number(shard, number_attribute[SHARD], found->shard, info->shard));
