@@ -180,7 +180,7 @@ loss='' accuracy='' race "${rows[@]}"
 
 size=$("$retort" info "$out/teacher/teacher.onnx" | awk '/parameters/ { print $1 }')
 echo
-echo "## The teacher ($size parameters, $(errors teacher teacher) errors) cut to fewer parameters, and after $((epochs / 4)) epochs of distillation"
+echo "## The teacher ($size parameters, $(errors teacher teacher) errors) cut to fewer parameters, and after $((epochs / 4 > 0 ? epochs / 4 : 1)) epochs of distillation"
 echo
 echo "| times fewer | parameters | errors, plain singular values | errors, weighted by what enters | errors after distillation |"
 echo "| --- | --- | --- | --- | --- |"

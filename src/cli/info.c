@@ -200,8 +200,8 @@ static PetscErrorCode list_checkpoints(const char *path, bool *any)
 /* A run directory: the files that are there. */
 static PetscErrorCode print_run(const char *path)
 {
-  static const char *const files[] = {"teacher.onnx",     "teacher-history.nc", "labels",
-                                      "student.onnx",     "student-history.nc", "eval.nc",
+  static const char *const files[] = {"teacher.onnx",     "teacher-history.nc", "labels",  "components.nc",
+                                      "student.onnx",     "student-history.nc", "eval.nc", "cka.nc",
                                       "report/index.html"};
   char name[PETSC_MAX_PATH_LEN];
   bool any = false;
@@ -233,6 +233,25 @@ static PetscErrorCode print_folder(const char *path)
   PetscFunctionReturn(0);
 }
 
+/* Of components.nc, what it holds. */
+static PetscErrorCode print_components(const RtArchive *archive)
+{
+  int64_t count = rt_archive_length(archive, "variance");
+  double kept;
+  char *layer;
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get_text(archive, "layer", &layer));
+  if (layer && count > 0) error = rt_archive_get(archive, "kept_variance", RT_ARCHIVE_DOUBLE, 1, &kept);
+  if (!error && layer && count > 0)
+    rt_message_print("  %lld of %lld components of the layer '%s', with %.2f %% of its variance", (long long)count,
+                     (long long)rt_archive_length(archive, "mean"), layer, 100 * kept);
+  PetscCall(PetscFree(layer));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 /* A NetCDF file of results; dataset: it is a dataset instead. */
 static PetscErrorCode print_result(const char *path, bool *dataset)
 {
@@ -246,6 +265,7 @@ static PetscErrorCode print_result(const char *path, bool *dataset)
   if (!*dataset) {
     error = rt_archive_get_text(archive, "title", &title);
     if (!error) rt_message_print("%s: %s, complete", path, title ? title : "NetCDF file");
+    if (!error) error = print_components(archive);
     if (!error) error = print_made(archive);
     PetscCall(PetscFree(title));
   }

@@ -1,5 +1,6 @@
 #include "cli/stage.h"
 
+#include "core/message.h"
 #include "run/launch.h"
 #include "run/stop.h"
 
@@ -20,6 +21,7 @@ PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *na
     PetscCall(PetscLogStagePush(log));
     rt_stop_start(rt_options_real(job.options, NULL, "stop_after"));
     error = stage(&job, stopped);
+    if (!error && *stopped) rt_message_print("stopped on request; the same command goes on");
     PetscCall(PetscLogStagePop());
   }
   PetscCall(rt_job_destroy(&job));

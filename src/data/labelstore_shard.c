@@ -314,11 +314,10 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
   PetscCall(compare_number(shard, number_attribute[SHARD], found->shard, info->shard));
   PetscCall(compare_number(shard, number_attribute[VIEWS], found->views, info->views));
   PetscCall(compare_number(shard, number_attribute[NUMBER], shard->says, shard->number));
-  RtCheck(
-      !info->components || !strcmp(found->features, info->features),
-      "%s was made from something else: its features are %s, expected components of '%s' %.16s…; remove the folder of "
-      "labels or choose another",
-      shard->path, found->components ? found->features : "absent", info->layer, info->features);
+  RtCheck(!info->components || !strcmp(found->features, info->features),
+          "%s was made from something else: its features are %s, expected components of '%s' %.16s…; `retort label "
+          "-run_force` makes all again",
+          shard->path, found->components ? found->features : "absent", info->layer, info->features);
   PetscCall(compare_shape(shard, info));
   PetscFunctionReturn(0);
 }

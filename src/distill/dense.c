@@ -90,18 +90,47 @@ PetscErrorCode rt_dense_find(const RtGraph *graph, int *count, RtDense **dense)
   PetscFunctionReturn(0);
 }
 
+/* Whether a node is x W with W of the model itself, whatever else uses W. */
+static bool is_product(const RtGraph *graph, const RtNode *node)
+{
+  const RtValue *weight;
+
+  if (strcmp(node->op->type, "Gemm") && strcmp(node->op->type, "MatMul")) return false;
+  weight = &graph->value[node->input[1]];
+  return weight->ndim == 2 && (weight->kind == RT_VALUE_PARAMETER || weight->kind == RT_VALUE_CONSTANT);
+}
+
+int rt_dense_first(const RtGraph *graph)
+{
+  for (int i = 0; i < graph->nodes; i++)
+    if (is_product(graph, &graph->node[i])) return i;
+  return -1;
+}
+
+/* Layers are what enters a product and comes from one; each once. */
 PetscErrorCode rt_dense_hidden(const RtGraph *graph, int *count, int **value)
 {
-  RtDense *dense;
-  int layers;
+  bool *deep, *listed; /* it comes from a product; it is in the list */
 
   PetscFunctionBegin;
   *count = 0;
-  PetscCall(rt_dense_find(graph, &layers, &dense));
-  PetscCall(PetscMalloc1(layers + 1, value));
-  for (int i = 1; i < layers; i++) (*value)[(*count)++] = dense[i].input;
+  PetscCall(PetscCalloc2(graph->values, &deep, graph->values, &listed));
+  PetscCall(PetscMalloc1(graph->nodes + 1, value));
+  listed[rt_graph_logits(graph)] = true;
+  for (int i = 0; i < graph->nodes; i++) {
+    const RtNode *node = &graph->node[i];
+    bool product = is_product(graph, node), below = product;
+
+    if (product && deep[node->input[0]] && !listed[node->input[0]]) {
+      listed[node->input[0]] = true;
+      (*value)[(*count)++] = node->input[0];
+    }
+    for (int k = 0; k < node->inputs; k++) below = below || (node->input[k] >= 0 && deep[node->input[k]]);
+    for (int k = 0; k < node->outputs; k++)
+      if (node->output[k] >= 0) deep[node->output[k]] = below;
+  }
   (*value)[(*count)++] = rt_graph_logits(graph);
-  PetscCall(PetscFree(dense));
+  PetscCall(PetscFree2(deep, listed));
   PetscFunctionReturn(0);
 }
 

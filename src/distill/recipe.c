@@ -157,6 +157,19 @@ PetscErrorCode rt_recipe_width(const RtGraph *graph, int *width)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode check_finite(const RtGraph *graph, const char *what)
+{
+  PetscFunctionBegin;
+  for (int v = 0; v < graph->values; v++) {
+    const RtValue *value = &graph->value[v];
+
+    for (int64_t i = 0; value->kind == RT_VALUE_PARAMETER && i < value->size; i++)
+      RtCheck(isfinite(graph->parameter[value->offset + i]), "the %s's tensor '%s' has a number that is not finite",
+              what, value->name);
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what)
 {
   const RtValue *input = &graph->value[graph->input[0]];
@@ -176,5 +189,6 @@ PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, 
   RtCheck(ndim == 2 && dim[0] == 2, "the %s's output is not one row a sample", what);
   RtCheck(!width || dim[1] == width, "the %s gives %lld numbers a sample, the dataset has %lld %s", what,
           (long long)dim[1], (long long)width, info->classes ? "classes" : "targets");
+  PetscCall(check_finite(graph, what));
   PetscFunctionReturn(0);
 }

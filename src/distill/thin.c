@@ -69,6 +69,14 @@ static PetscErrorCode copy_node(Copy *c, const RtNode *node)
   PetscFunctionReturn(0);
 }
 
+/* WEIGHT.SUFFIX, or with a number where that stands already. */
+static void name_new(const Copy *c, const char *weight, const char *suffix, char name[256])
+{
+  snprintf(name, 256, "%.200s.%s", weight, suffix);
+  for (int i = 2; rt_graph_find(c->from, name) >= 0 || rt_graph_find(c->to, name) >= 0; i++)
+    snprintf(name, 256, "%.200s.%s%d", weight, suffix, i);
+}
+
 /* x W becomes (x first) second: a MatMul, then what the layer was. */
 static PetscErrorCode add_thin(Copy *c, const RtNode *node, const RtThin *thin)
 {
@@ -80,12 +88,12 @@ static PetscErrorCode add_thin(Copy *c, const RtNode *node, const RtThin *thin)
 
   PetscFunctionBegin;
   PetscCall(place(c, d->input, &input[0]));
-  snprintf(name, sizeof(name), "%.200s.first", weight);
+  name_new(c, weight, "first", name);
   PetscCall(rt_graph_add_value(c->to, name, RT_VALUE_PARAMETER, RT_FLOAT, 2, first_dim, thin->first, &input[1]));
-  snprintf(name, sizeof(name), "%.200s.between", weight);
+  name_new(c, weight, "between", name);
   PetscCall(rt_graph_add_value(c->to, name, RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &between));
   PetscCall(rt_graph_add_node(c->to, rt_registry_find("MatMul"), name, 2, input, 1, &between, &made));
-  snprintf(name, sizeof(name), "%.200s.second", weight);
+  name_new(c, weight, "second", name);
   input[0] = between;
   PetscCall(rt_graph_add_value(c->to, name, RT_VALUE_PARAMETER, RT_FLOAT, 2, second_dim, thin->second, &input[1]));
   if (d->bias >= 0 && d->add < 0) PetscCall(place(c, d->bias, &input[inputs++]));

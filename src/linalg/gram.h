@@ -5,7 +5,8 @@
    rounded to whole multiples of 2^-21 of its largest magnitude (rounded up to a power of two), the products of a block
    of rows are then whole numbers below 2^53, which the floating-point products of BLAS add without error, and blocks
    are added in 64-bit whole numbers. Beyond two million rows the columns are rounded to one bit less for each factor of
-   four. Rounding a number that comes in single precision by 2^-22 of the largest is as much as it has lost already.
+   four. That is three bits less than single precision has next to the largest: a column whose mean is more than about
+   10^5 times its deviation loses variance.
 
    Memory of a rank: 4 columns² bytes, and 1152 rows of 8 bytes a column. */
 #ifndef RT_LINALG_GRAM_H

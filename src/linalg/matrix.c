@@ -68,7 +68,8 @@ PetscErrorCode rt_matrix_destroy(RtMatrix **matrix)
   PetscFunctionReturn(0);
 }
 
-/* Each element has one owner, so the sum with everybody else's zeros is exact. */
+/* Each element has one owner, so the sum with everybody else's zeros is exact, but for the sign of a zero, which is
+   made + before. */
 PetscErrorCode rt_matrix_gather_columns(const RtMatrix *matrix, int64_t first, int64_t count, double *part)
 {
   int64_t size = matrix->rows * count;
@@ -80,7 +81,7 @@ PetscErrorCode rt_matrix_gather_columns(const RtMatrix *matrix, int64_t first, i
 
     if (column < 0 || column >= count) continue;
     for (int64_t i = 0; i < matrix->own_rows; i++)
-      part[rt_matrix_row(matrix, i) * count + column] = matrix->data[j * matrix->own_rows + i];
+      part[rt_matrix_row(matrix, i) * count + column] = matrix->data[j * matrix->own_rows + i] + 0.0;
   }
   for (int64_t at = 0; at < size; at += PIECE)
     PetscCall(rt_agree_sum(matrix->grid->comm, (int)PetscMin(PIECE, size - at), part + at));

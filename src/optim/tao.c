@@ -13,6 +13,8 @@
 /* Works on the whole training set at once, so there is no update of a part. */
 const RtOptimizer rt_tao_optimizer = {"tao", 0, NULL};
 
+enum { SAID = 160 /* characters of what PETSc says */ };
+
 struct RtTao {
   RtTaoParams params;
   char type[16];
@@ -146,7 +148,7 @@ static PetscErrorCode read_options(RtTao *t)
   PetscFunctionReturn(0);
 }
 
-/* What an option allows over all starts, without what is used up. */
+/* What an option allows over all starts, without what is used up; negative: no limit. */
 static PetscErrorCode still_allowed(const char *option, int64_t used, PetscInt *left)
 {
   PetscInt most;
@@ -154,7 +156,7 @@ static PetscErrorCode still_allowed(const char *option, int64_t used, PetscInt *
 
   PetscFunctionBegin;
   PetscCall(PetscOptionsGetInt(NULL, NULL, option, &most, &given));
-  if (given) *left = (PetscInt)PetscMin(*left, PetscMax(0, most - used));
+  if (given && most >= 0) *left = (PetscInt)PetscMin(*left, PetscMax(0, most - used));
   PetscFunctionReturn(0);
 }
 
@@ -304,7 +306,7 @@ static int compare_words(const void *a, const void *b)
 static bool matters(const char *name)
 {
   static const char *const idle[] = {"tao_type",       "tao_monitor", "tao_view", "tao_converged_reason",
-                                     "tao_ls_monitor", "tao_ls_view"};
+                                     "tao_ls_monitor", "tao_ls_view", "tao_test"};
 
   if (strncmp(name, "tao_", 4)) return false;
   for (size_t i = 0; i < sizeof(idle) / sizeof(*idle); i++)
@@ -344,5 +346,119 @@ PetscErrorCode rt_tao_record(char **text)
   for (int i = 0; i < lines; i++)
     used += (size_t)snprintf(*text + used, length - used, "%s%s\n", line[i], strchr(line[i], '=') ? "" : "=");
   PetscCall(PetscFree(words));
+  PetscFunctionReturn(0);
+}
+
+/* --- a rehearsal ----------------------------------------------------------------------------------------------------
+ */
+
+/* Keeps the first thing that PETSc says. */
+static PetscErrorCode listen(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode code,
+                             PetscErrorType type, const char *text, void *context)
+{
+  char *said = context;
+
+  (void)comm;
+  (void)line;
+  (void)function;
+  (void)file;
+  if (type == PETSC_ERROR_INITIAL && text && !said[0]) {
+    snprintf(said, SAID, "%s", text);
+    said[strcspn(said, "\n")] = 0;
+  }
+  return code;
+}
+
+static PetscErrorCode small_objective(void *context, const double *x, double *gradient, double *value, bool *stop)
+{
+  PetscFunctionBegin;
+  (void)context;
+  (void)stop;
+  *value = 0.5 * (x[0] * x[0] + 9 * x[1] * x[1]);
+  gradient[0] = x[0];
+  gradient[1] = 9 * x[1];
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode small_accept(void *context, const RtTaoPoint *point, bool *stop)
+{
+  PetscFunctionBegin;
+  (void)context;
+  (void)point;
+  (void)stop;
+  PetscFunctionReturn(0);
+}
+
+/* Minimize something small, by the options of the database on top. */
+static PetscErrorCode rehearse(void)
+{
+  RtTaoParams params = {.comm = PETSC_COMM_SELF, .count = 2, .evaluate = small_objective, .accept = small_accept};
+  double x[2] = {1, 1};
+  RtTaoResult result;
+  RtTao *tao = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  error = rt_tao_create(&params, &tao);
+  if (!error) error = rt_tao_solve(tao, x, 3, &result);
+  (void)rt_tao_destroy(&tao);
+  PetscFunctionReturn(error);
+}
+
+/* A database of the options that matter, and of the type. lines: as rt_tao_record gives them; they are cut up. */
+static PetscErrorCode copy_options(char *lines, PetscOptions own)
+{
+  char type[16], name[128];
+
+  PetscFunctionBegin;
+  PetscCall(choose_type(type, sizeof(type)));
+  PetscCall(PetscOptionsSetValue(own, "-tao_type", type));
+  for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
+    char *value = strchr(line, '=');
+
+    *value++ = 0;
+    snprintf(name, sizeof(name), "-%s", line);
+    PetscCall(PetscOptionsSetValue(own, name, value[0] ? value : NULL));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode refuse_unused(PetscOptions own)
+{
+  char **name, **value, type[16], first[128] = "";
+  PetscInt left;
+
+  PetscFunctionBegin;
+  PetscCall(choose_type(type, sizeof(type)));
+  PetscCall(PetscOptionsLeftGet(own, &left, &name, &value));
+  if (left) PetscCall(PetscStrncpy(first, name[0], sizeof(first)));
+  PetscCall(PetscOptionsLeftRestore(own, &left, &name, &value));
+  if (first[0])
+    RtUsage("unknown option -%s: TAO's %s does not read it; PETSc's manual lists what it reads", first, type);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_tao_check(void)
+{
+  char *lines, said[SAID] = "";
+  PetscOptions own;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsCreate(&own));
+  PetscCall(rt_tao_record(&lines));
+  error = copy_options(lines, own);
+  PetscCall(PetscFree(lines));
+  if (!error) {
+    PetscCall(PetscOptionsPush(own));
+    PetscCall(PetscPushErrorHandler(listen, said));
+    error = rehearse();
+    PetscCall(PetscPopErrorHandler());
+    PetscCall(PetscOptionsPop());
+    if (!error) error = refuse_unused(own);
+  }
+  PetscCall(PetscOptionsDestroy(&own));
+  if (said[0]) RtUsage("the optimizer tao: PETSc refuses an option: %s", said);
+  PetscCall(error);
   PetscFunctionReturn(0);
 }

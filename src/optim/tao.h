@@ -45,6 +45,10 @@ typedef struct RtTao RtTao;
    PETSc 3.18 come to a halt before. */
 const char *rt_tao_types(void);
 
+/* Not collective. Whether TAO understands its options, by minimizing something small. Errors (usage): -tao_type is none
+   of the above; an option that the type does not read; a value that PETSc refuses. */
+PetscErrorCode rt_tao_check(void);
+
 /* Collective. Errors (usage): -tao_type is none of these. Errors (failed): more unknowns than PETSc can count. */
 PetscErrorCode rt_tao_create(const RtTaoParams *params, RtTao **tao);
 /* Collective. Accepts NULL. */

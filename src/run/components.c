@@ -13,6 +13,7 @@
 #include "run/moments.h"
 #include "run/stop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,15 +39,6 @@ static PetscErrorCode find_layer(const RtGraph *graph, const char *name, int *va
     if (!strcmp(graph->node[i].name, name)) *value = graph->node[i].output[0];
   RtCheck(*value >= 0, "-label_features %s: the teacher has %d hidden layer%s, and no node or value of that name", name,
           count - 1, count == 2 ? "" : "s");
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode allocate(RtComponents *c)
-{
-  PetscFunctionBegin;
-  RtCheck(c->width * c->count <= INT32_MAX / 2, "-label_components %d of %lld numbers are too many", c->count,
-          (long long)c->width);
-  PetscCall(PetscMalloc2(c->width, &c->mean, c->width * c->count, &c->vector));
   PetscFunctionReturn(0);
 }
 
@@ -208,18 +200,23 @@ static PetscErrorCode make(const RtComponentsSource *s, RtComponents *c, const c
 /* --- loading ---------------------------------------------------------------------------------------------------------
  */
 
-/* Whether the file was made from what the job says. */
-static PetscErrorCode compare(const RtComponentsSource *s, const RtComponents *c, const RtArchive *archive, bool *equal)
+/* What the file was made from otherwise than the job says; empty: nothing. */
+static PetscErrorCode compare(const RtComponentsSource *s, const RtComponents *c, const RtArchive *archive,
+                              char *differs, size_t size)
 {
   static const char *const name[] = {"layer", "teacher_hash", "dataset_hash"};
+  static const char *const what[] = {"layer", "teacher", "dataset"};
   const char *want[] = {c->layer, s->hash, rt_dataset_info(s->dataset)->hash};
+  int64_t count = rt_archive_length(archive, "variance");
   char *text;
 
   PetscFunctionBegin;
-  *equal = rt_archive_length(archive, "mean") == c->width && rt_archive_length(archive, "variance") == c->count;
-  for (int i = 0; i < 3; i++) {
+  differs[0] = 0;
+  if (count != c->count) snprintf(differs, size, "%lld components, not %d", (long long)count, c->count);
+  for (int i = 2; i >= 0; i--) {
     PetscCall(rt_archive_get_text(archive, name[i], &text));
-    *equal = *equal && text && !strcmp(text, want[i]);
+    if (!text || strcmp(text, want[i]))
+      snprintf(differs, size, "the %s %.40s, not %.40s", what[i], text ? text : "nobody knows", want[i]);
     PetscCall(PetscFree(text));
   }
   PetscFunctionReturn(0);
@@ -228,16 +225,14 @@ static PetscErrorCode compare(const RtComponentsSource *s, const RtComponents *c
 static PetscErrorCode read_all(const RtComponentsSource *s, RtComponents *c, const char *path, const RtArchive *archive,
                                int *next)
 {
-  bool equal;
+  char differs[160];
 
   PetscFunctionBegin;
-  PetscCall(compare(s, c, archive, &equal));
-  RtCheck(equal || s->job->force,
-          "%s was made from another layer, teacher or dataset, or has another number of components; take another "
-          "-run_dir, or make it again with -run_force",
-          path);
-  *next = equal ? LOAD : MAKE;
-  if (!equal) PetscFunctionReturn(0);
+  PetscCall(compare(s, c, archive, differs, sizeof(differs)));
+  RtCheck(!differs[0] || s->job->force, "%s was made with %s; take another -run_dir, or make it again with -run_force",
+          path, differs);
+  *next = differs[0] ? MAKE : LOAD;
+  if (differs[0]) PetscFunctionReturn(0);
   PetscCall(rt_archive_get(archive, "mean", RT_ARCHIVE_FLOAT, c->width, c->mean));
   PetscCall(rt_archive_get(archive, "component_vector", RT_ARCHIVE_FLOAT, c->width * c->count, c->vector));
   PetscCall(rt_archive_get(archive, "kept_variance", RT_ARCHIVE_DOUBLE, 1, &c->kept));
@@ -316,22 +311,42 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_components_describe(const RtJob *job, const RtGraph *teacher, RtComponents *c)
+{
+  const RtOptions *o = job->options;
+
+  PetscFunctionBegin;
+  *c = (RtComponents){.count = 0};
+  if (!rt_options_text(o, "label", "features")[0]) PetscFunctionReturn(0);
+  PetscCall(find_layer(teacher, rt_options_text(o, "label", "features"), &c->value));
+  PetscCall(PetscStrncpy(c->layer, teacher->value[c->value].name, sizeof(c->layer)));
+  PetscCall(rt_features_check(teacher, c->value, &c->width));
+  c->count = (int)rt_options_int(o, "label", "components");
+  RtCheck(c->count <= c->width, "-label_components %d: '%s' has only %lld numbers a sample", c->count, c->layer,
+          (long long)c->width);
+  RtCheck(c->width * c->count <= INT32_MAX / 2, "-label_components %d of %lld numbers are too many", c->count,
+          (long long)c->width);
+  PetscFunctionReturn(0);
+}
+
 /* What the options say, before any work. */
 static PetscErrorCode start(const RtComponentsSource *s, RtComponents *c, RtClaims **claims)
 {
   const RtOptions *o = s->job->options;
   char dir[PETSC_MAX_PATH_LEN];
+  RtLabelstoreInfo old;
+  bool found;
 
   PetscFunctionBegin;
-  PetscCall(find_layer(s->teacher, rt_options_text(o, "label", "features"), &c->value));
-  PetscCall(PetscStrncpy(c->layer, s->teacher->value[c->value].name, sizeof(c->layer)));
-  PetscCall(rt_features_check(s->teacher, c->value, &c->width));
-  c->count = (int)rt_options_int(o, "label", "components");
-  RtCheck(c->count <= c->width, "-label_components %d: '%s' has only %lld numbers a sample", c->count, c->layer,
-          (long long)c->width);
-  PetscCall(allocate(c));
+  PetscCall(rt_components_describe(s->job, s->teacher, c));
+  PetscCall(PetscMalloc2(c->width, &c->mean, c->width * c->count, &c->vector));
   if (s->job->rank) PetscFunctionReturn(0);
   PetscCall(rt_job_path(s->job, "labels", dir));
+  PetscCall(rt_labelstore_describe(dir, &old, &found));
+  RtCheck(
+      !found || s->job->force || (old.components == c->count && !strcmp(old.layer, c->layer)),
+      "%s: its shards hold %s, and the job asks for %d components of '%s'; `retort label -run_force` makes all again",
+      dir, old.components ? "other features" : "no features", c->count, c->layer);
   PetscCall(rt_file_mkdir(dir));
   PetscCall(rt_claims_create(dir, rt_options_real(o, "label", "claim_seconds"), claims));
   PetscFunctionReturn(0);

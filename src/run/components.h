@@ -27,6 +27,10 @@ typedef struct {
   const char *hash; /* of the teacher's file */
 } RtComponentsSource;
 
+/* Not collective. Layer, value, width and count as the options say, count 0 where the job keeps no features. Errors:
+   there is no such layer; it is narrower than the components that are asked for. */
+PetscErrorCode rt_components_describe(const RtJob *job, const RtGraph *teacher, RtComponents *components);
+
 /* Collective. Load components.nc, or make it: sums over all samples, then an eigenproblem; the same bits on any number
    of ranks as long as the layer has at most 2048 numbers. components->count is 0 where the job keeps no features, or
    where a request to stop came first.

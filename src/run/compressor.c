@@ -70,6 +70,7 @@ static PetscErrorCode check_path(const char *teacher, const char *path)
   else if (end)
     *end = 0;
   RtCheck(!access(end ? folder : ".", W_OK), "%s: cannot be written: %s", path, strerror(errno));
+  RtCheck(stat(path, &to) || !S_ISDIR(to.st_mode), "-o %s is a folder; name a file", path);
   RtCheck(stat(teacher, &from) || stat(path, &to) || from.st_dev != to.st_dev || from.st_ino != to.st_ino,
           "-o %s is the teacher itself; name another file", path);
   PetscFunctionReturn(0);
@@ -89,6 +90,9 @@ PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped)
   if (!rt_options_int(o, "compress", "parameters") && rt_options_real(o, "compress", "energy") == 0 &&
       !rt_options_given(o, "compress", "ranks"))
     RtUsage("compress needs to know how far to cut: -compress_parameters, -compress_energy or -compress_ranks");
+  if (rt_options_given(o, "compress", "ranks") &&
+      (rt_options_int(o, "compress", "parameters") || rt_options_real(o, "compress", "energy") > 0))
+    RtUsage("compress: ranks, and parameters or energy, all say how far to cut: leave one out");
   PetscCall(rt_job_need(job, "data_train", "samples to weigh the layers with, from `retort import`", &data));
   PetscCall(rt_model_path(job, "teacher", teacher));
   RtAgree(job->comm, job->rank ? 0 : check_path(teacher, path));

@@ -56,35 +56,56 @@ static PetscErrorCode decompose(const RtCut *cut, RtLowrank *l, bool *stopped)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode choose_by_budget(const RtCutDegree *degree, const RtLowrank *l, int64_t *rank)
+/* Parameters that are no weights of these layers. */
+static int64_t others(const RtLowrank *l)
 {
-  int64_t others = l->parameters, fewest;
+  int64_t count = l->parameters;
+
+  for (int i = 0; i < l->layers; i++) count -= l->rank[i].in * l->rank[i].out;
+  return count;
+}
+
+static PetscErrorCode check(const RtCutDegree *degree, const RtLowrank *l, int64_t *rank)
+{
+  int64_t fewest = rt_rank_by_budget(l->layers, l->rank, 0, rank) + others(l);
 
   PetscFunctionBegin;
-  for (int i = 0; i < l->layers; i++) others -= l->rank[i].in * l->rank[i].out;
-  fewest = rt_rank_by_budget(l->layers, l->rank, degree->parameters - others, rank);
-  RtCheck(fewest <= degree->parameters - others,
-          "%s asks for %lld parameters; with all layers cut to one direction %lld are left", degree->names,
-          (long long)degree->parameters, (long long)(fewest + others));
+  if (degree->parameters && degree->energy > 0)
+    RtUsage("%s: parameters and energy both say how far to cut: leave one out", degree->names);
+  if (degree->parameters)
+    RtCheck(fewest <= degree->parameters,
+            "%s asks for %lld parameters; with all layers cut to one direction %lld are left", degree->names,
+            (long long)degree->parameters, (long long)fewest);
+  RtCheck(degree->parameters || degree->energy > 0 || degree->ranks <= l->layers,
+          "%s: %d ranks are given, the teacher has %d layers", degree->names, degree->ranks, l->layers);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode choose(const RtCutDegree *degree, const RtLowrank *l, int64_t *rank)
+PetscErrorCode rt_cut_check(const RtCut *cut)
 {
+  RtLowrank *lowrank = NULL;
+  int64_t *rank;
+  PetscErrorCode error;
+
   PetscFunctionBegin;
-  if (degree->parameters) {
-    PetscCall(choose_by_budget(degree, l, rank));
-    PetscFunctionReturn(0);
-  }
-  RtCheck(degree->energy > 0 || degree->ranks <= l->layers, "%s: %d ranks are given, the teacher has %d layers",
-          degree->names, degree->ranks, l->layers);
-  for (int i = 0; i < l->layers; i++) {
+  PetscCall(rt_lowrank_create(cut->job->comm, cut->teacher, cut->job->threads, &lowrank));
+  PetscCall(PetscMalloc1(lowrank->layers, &rank));
+  error = check(&cut->degree, lowrank, rank);
+  PetscCall(PetscFree(rank));
+  PetscCall(rt_lowrank_destroy(&lowrank));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static void choose(const RtCutDegree *degree, const RtLowrank *l, int64_t *rank)
+{
+  if (degree->parameters) (void)rt_rank_by_budget(l->layers, l->rank, degree->parameters - others(l), rank);
+  for (int i = 0; i < l->layers && !degree->parameters; i++) {
     if (degree->energy > 0)
       rank[i] = rt_rank_by_energy(&l->rank[i], degree->energy);
     else
       rank[i] = i < degree->ranks ? PetscMin(degree->rank[i], l->rank[i].count) : l->rank[i].count;
   }
-  PetscFunctionReturn(0);
 }
 
 /* What a layer keeps: "784 x 1200 rank 218 (99.50 %)". */
@@ -135,8 +156,9 @@ PetscErrorCode rt_cut_make(const RtCut *cut, const char *what, RtGraph **graph, 
   *stopped = false;
   PetscCall(rt_lowrank_create(cut->job->comm, cut->teacher, cut->job->threads, &lowrank));
   PetscCall(PetscMalloc1(lowrank->layers, &rank));
-  error = decompose(cut, lowrank, stopped);
-  if (!error && !*stopped) error = choose(&cut->degree, lowrank, rank);
+  error = check(&cut->degree, lowrank, rank);
+  if (!error) error = decompose(cut, lowrank, stopped);
+  if (!error && !*stopped) choose(&cut->degree, lowrank, rank);
   if (!error && !*stopped) error = rt_lowrank_build(lowrank, rank, cut->plain, graph);
   if (!error && !*stopped) error = report(lowrank, rank, what, *graph);
   if (error) PetscCall(rt_graph_destroy(graph));

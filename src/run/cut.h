@@ -27,6 +27,10 @@ typedef struct {
   bool plain; /* leave Dropout nodes out */
 } RtCut;
 
+/* Collective. Whether the teacher can be cut so far; before any work. Errors: it cannot; more than one way to say how
+   far is given. */
+PetscErrorCode rt_cut_check(const RtCut *cut);
+
 /* Collective. The cut model, and a line that says what it keeps; NULL where a request to stop ended it. Errors: no
    layer to cut; fewer parameters than there can be. */
 PetscErrorCode rt_cut_make(const RtCut *cut, const char *what, RtGraph **graph, bool *stopped);

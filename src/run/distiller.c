@@ -6,6 +6,8 @@
 #include "run/start.h"
 #include "run/store.h"
 
+#include <string.h>
+
 /* The loss must suit the dataset. */
 static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, RtTrainerParams *params)
 {
@@ -119,6 +121,39 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   if (!error && !done && !*stopped) error = train(job, data, &params, &(RtInitTeacher){soft.hash, soft.width}, stopped);
   PetscCall(PetscFree(record));
   PetscCall(rt_memory_destroy(&soft.logits));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+/* The student as it begins, but for what a start in closed form makes of it; NULL for one that is cut from the
+   teacher. */
+static PetscErrorCode sketch(const RtJob *job, const RtDatasetInfo *info, int width, RtGraph **graph)
+{
+  const RtModelInput input = {.mean = 0, .deviation = 1, .width = width};
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  if (strcmp(rt_options_text(job->options, "student", "init"), "svd"))
+    PetscCall(rt_model_sketch(job, "student", info, &input, graph));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, const RtGraph *teacher)
+{
+  RtTrainerParams params;
+  RtGraph *student = NULL;
+  PetscErrorCode error;
+  int width = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_init_check(job));
+  if (teacher) PetscCall(rt_init_check_teacher(job, teacher));
+  if (teacher) PetscCall(rt_recipe_width(teacher, &width));
+  PetscCall(rt_model_training(job, "distill", "student", &params));
+  PetscCall(choose_loss(job, info, &params));
+  PetscCall(sketch(job, info, width, &student));
+  error = rt_trainer_check(&params, job->size, student);
+  PetscCall(rt_graph_destroy(&student));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

@@ -221,19 +221,28 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode check_classes(const RtJob *job, const RtDatasetInfo *info, int width)
+{
+  int64_t list[RT_OPTIONS_LIST];
+  int count = rt_options_ints(job->options, "eval", "bias_classes", list);
+
+  PetscFunctionBegin;
+  if (count && !info->classes) RtUsage("-eval_bias_classes: the test set has no classes");
+  for (int i = 0; i < count; i++)
+    if (list[i] >= width)
+      RtUsage("-eval_bias_classes: there is no class %lld; there are %d", (long long)list[i], width);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode name_classes(const Evaluator *e, bool *named, bool *any)
 {
   int64_t list[RT_OPTIONS_LIST];
   int count = rt_options_ints(e->job->options, "eval", "bias_classes", list);
 
   PetscFunctionBegin;
-  if (count && !e->info->classes) RtUsage("-eval_bias_classes: the test set has no classes");
+  PetscCall(check_classes(e->job, e->info, e->width));
   *any = count > 0 && e->predictor[RT_STUDENT];
-  for (int i = 0; *any && i < count; i++) {
-    if (list[i] >= e->width)
-      RtUsage("-eval_bias_classes: there is no class %lld; there are %d", (long long)list[i], e->width);
-    named[list[i]] = true;
-  }
+  for (int i = 0; *any && i < count; i++) named[list[i]] = true;
   PetscFunctionReturn(0);
 }
 
@@ -359,6 +368,22 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
     PetscCall(rt_predictor_destroy(&e.predictor[m]));
     PetscCall(rt_graph_destroy(&graph[m]));
   }
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *graph, const char *what)
+{
+  RtDataset *dataset = NULL;
+  PetscErrorCode error;
+  int width;
+
+  PetscFunctionBegin;
+  PetscCall(rt_dataset_open(job->comm, rt_options_text(job->options, "data", "test"), &dataset));
+  error = rt_recipe_check(graph, rt_dataset_info(dataset), what);
+  if (!error) error = rt_recipe_width(graph, &width);
+  if (!error) error = check_classes(job, rt_dataset_info(dataset), width);
+  PetscCall(rt_dataset_close(&dataset));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

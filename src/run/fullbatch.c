@@ -41,10 +41,8 @@ static bool drops(const RtGraph *graph, const RtNode *node)
   return !ratio || !ratio->data || ((const float *)ratio->data)[0] > 0;
 }
 
-static PetscErrorCode check(const RtTrainer *t)
+PetscErrorCode rt_fullbatch_check(const RtTrainerParams *p, const RtGraph *graph)
 {
-  const RtTrainerParams *p = t->params;
-
   PetscFunctionBegin;
   if (p->reduce == RT_REDUCE_FAST) RtUsage("-reduce fast does not go with the optimizer tao; take tree");
   if (p->clip > 0 || p->max_norm > 0 || p->skip_bad)
@@ -52,10 +50,11 @@ static PetscErrorCode check(const RtTrainer *t)
             p->clip > 0       ? "clip"
             : p->max_norm > 0 ? "max_norm"
                               : "skip_bad");
-  for (int i = 0; i < t->graph->nodes; i++)
-    if (drops(t->graph, &t->graph->node[i]))
+  for (int i = 0; graph && i < graph->nodes; i++)
+    if (drops(graph, &graph->node[i]))
       RtUsage("%s: node '%s' drops out, but the optimizer tao needs the same loss in every pass; set the dropout to 0",
-              p->role, rt_graph_node_name(t->graph, &t->graph->node[i]));
+              p->role, rt_graph_node_name(graph, &graph->node[i]));
+  PetscCall(rt_tao_check());
   PetscFunctionReturn(0);
 }
 
@@ -195,6 +194,11 @@ static PetscErrorCode accept(void *context, const RtTaoPoint *point, bool *stop)
   if (point->value != t->full->value) { /* the line search has gone back to an earlier point */
     PetscCall(evaluate(t, point->x, t->full->unused, &value, stop));
     if (*stop) PetscFunctionReturn(0);
+    RtCheck(
+        isfinite(value),
+        "%s: the optimizer tao took a point where the loss is not finite: leave -tao_ls_type to it, or take a method "
+        "with smaller steps",
+        t->params->role);
   }
   t->step += t->steps;
   t->full->step = point->step;
@@ -221,7 +225,6 @@ PetscErrorCode rt_fullbatch_create(RtTrainer *t)
   struct RtFullbatch *full;
 
   PetscFunctionBegin;
-  PetscCall(check(t));
   PetscCall(PetscNew(&full));
   t->full = full;
   full->plain = *t->input;
@@ -261,6 +264,7 @@ PetscErrorCode rt_fullbatch_train(RtTrainer *t, bool *stopped)
   forget(t);
   PetscCall(spread(t, full->x));
   *stopped = result.stopped && t->records < t->params->epochs;
+  if (!t->records && !*stopped) PetscCall(rt_history_remove(t));
   if (!*stopped)
     rt_message_print("%s: done after %lld iterations: %s", t->params->role, (long long)t->records, result.reason);
   PetscFunctionReturn(0);

@@ -122,6 +122,19 @@ static PetscErrorCode write_file(const RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_history_remove(const RtTrainer *t)
+{
+  char name[64], path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof(name), "%s-history.nc", t->params->role);
+  PetscCall(rt_file_join(t->params->dir, name, path, sizeof(path)));
+  if (t->rank == 0) error = rt_file_remove(path);
+  RtAgree(t->comm, error);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_history_write(RtTrainer *t)
 {
   PetscErrorCode error = 0;

@@ -261,6 +261,14 @@ static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, cons
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode refuse_first(const RtGraph *graph, const char *name)
+{
+  RtFail(
+      "-student_init %s: the weights of the student's first layer '%s' are constant, scaled, or used more than once: "
+      "they cannot be set",
+      name, rt_graph_node_name(graph, &graph->node[rt_dense_first(graph)]));
+}
+
 static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
                                    RtGraph *graph, bool *stopped)
 {
@@ -275,7 +283,8 @@ static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, con
     PetscCall(PetscFree(dense));
     RtFail("-student_init %s: the student has no fully connected layer", name);
   }
-  if (strstr(name, "pca")) error = start_pca(job, data, graph, &dense[0], stopped);
+  if (strstr(name, "pca") && dense[0].node != rt_dense_first(graph)) error = refuse_first(graph, name);
+  if (!error && strstr(name, "pca")) error = start_pca(job, data, graph, &dense[0], stopped);
   if (!error && !*stopped && strstr(name, "ridge"))
     error = start_ridge(job, data, teacher, graph, &dense[layers - 1], stopped);
   PetscCall(PetscFree(dense));
@@ -283,27 +292,45 @@ static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, con
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGraph **graph, bool *stopped)
+/* rank: room for the ranks. */
+static RtCut describe_cut(const RtJob *job, const RtGraph *teacher, int64_t rank[RT_OPTIONS_LIST])
 {
   const RtOptions *o = job->options;
+
+  return (RtCut){.job = job,
+                 .most = rt_options_int(o, "student", "init_samples"),
+                 .teacher = teacher,
+                 .degree = {.parameters = rt_options_int(o, "student", "init_parameters"),
+                            .energy = rt_options_real(o, "student", "init_energy"),
+                            .ranks = rt_options_ints(o, "student", "hidden", rank),
+                            .rank = rank,
+                            .names = "-student_init svd"},
+                 .plain = true};
+}
+
+PetscErrorCode rt_init_check_teacher(const RtJob *job, const RtGraph *teacher)
+{
+  int64_t rank[RT_OPTIONS_LIST];
+  RtCut cut = describe_cut(job, teacher, rank);
+
+  PetscFunctionBegin;
+  if (!strcmp(rt_options_text(job->options, "student", "init"), "svd")) PetscCall(rt_cut_check(&cut));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGraph **graph, bool *stopped)
+{
   int64_t rank[RT_OPTIONS_LIST];
   char hash[RT_HASH_TEXT];
   RtGraph *teacher = NULL;
-  RtCut cut = {.job = job,
-               .dataset = data->dataset,
-               .sampler = &data->sampler,
-               .most = rt_options_int(o, "student", "init_samples"),
-               .degree = {.parameters = rt_options_int(o, "student", "init_parameters"),
-                          .energy = rt_options_real(o, "student", "init_energy"),
-                          .ranks = rt_options_ints(o, "student", "hidden", rank),
-                          .rank = rank,
-                          .names = "-student_init svd"},
-               .plain = true};
+  RtCut cut;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
-  cut.teacher = teacher;
+  cut = describe_cut(job, teacher, rank);
+  cut.dataset = data->dataset;
+  cut.sampler = &data->sampler;
   error = rt_cut_make(&cut, "student", graph, stopped);
   PetscCall(rt_graph_destroy(&teacher));
   PetscCall(error);

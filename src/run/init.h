@@ -14,6 +14,8 @@ typedef struct {
 const char *rt_init_names(void);
 /* Collective. Whether the options go together; before anything is read. Errors (usage): they do not. */
 PetscErrorCode rt_init_check(const RtJob *job);
+/* Collective. Whether they go with this teacher, of which the shapes matter. Errors: svd cannot cut it so far. */
+PetscErrorCode rt_init_check_teacher(const RtJob *job, const RtGraph *teacher);
 
 /* Collective. Make the student; *graph is NULL where a request to stop ended that. record: of the student; a start in
    closed form that an earlier job of this record made is taken again (run/start.h).

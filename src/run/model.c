@@ -147,32 +147,47 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph)
+PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatasetInfo *info, const RtModelInput *input,
+                               RtGraph **graph)
 {
   const char *model = rt_options_text(job->options, role, "model");
   int64_t hidden[RT_OPTIONS_LIST];
   double dropout[RT_OPTIONS_LIST];
-  RtRecipe recipe = {.hidden = hidden, .dropout = dropout, .width = width, .seed = job->seed};
+  RtRecipe recipe = {.hidden = hidden,
+                     .dropout = dropout,
+                     .width = input->width,
+                     .mean = input->mean,
+                     .deviation = input->deviation,
+                     .seed = job->seed};
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *graph = NULL;
   if (model[0]) {
     error = rt_onnx_read(model, graph, NULL);
-    if (!error) error = rt_recipe_check(*graph, data->info, role);
+    if (!error) error = rt_recipe_check(*graph, info, role);
   } else {
     recipe.layers = rt_options_ints(job->options, role, "hidden", hidden);
     recipe.dropouts = rt_options_reals(job->options, role, "dropout", dropout);
     if (recipe.dropouts > recipe.layers + 1)
       RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
-    if (rt_options_bool(job->options, role, "normalize"))
-      PetscCall(rt_trainset_measure(job, data, &recipe.mean, &recipe.deviation));
     if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
-    error = rt_recipe_mlp(&recipe, data->info, graph);
+    error = rt_recipe_mlp(&recipe, info, graph);
   }
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph)
+{
+  RtModelInput input = {.width = width};
+
+  PetscFunctionBegin;
+  if (!rt_options_text(job->options, role, "model")[0] && rt_options_bool(job->options, role, "normalize"))
+    PetscCall(rt_trainset_measure(job, data, &input.mean, &input.deviation));
+  PetscCall(rt_model_sketch(job, role, data->info, &input, graph));
   PetscFunctionReturn(0);
 }
 

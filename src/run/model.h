@@ -32,6 +32,16 @@ PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDataset
 PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                                       char hash[RT_HASH_TEXT]);
 
+/* What a recipe needs of the data: what its input is normalized by, deviation 0: not; and the numbers that it gives a
+   sample, 0: as many as the dataset has classes or targets. */
+typedef struct {
+  double mean, deviation;
+  int width;
+} RtModelInput;
+
+/* Collective. The model to train, as rt_model_make gives it, without a look at samples. */
+PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatasetInfo *info, const RtModelInput *input,
+                               RtGraph **graph);
 /* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
    many as the dataset has classes or targets. */
 PetscErrorCode rt_model_make(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph);

@@ -1,5 +1,9 @@
 #include "core/message.h"
+#include "distill/recipe.h"
+#include "run/components.h"
+#include "run/model.h"
 #include "run/stages.h"
+#include "run/store.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +23,54 @@ static PetscErrorCode eval(const RtJob *job, bool *stopped)
   PetscFunctionReturn(0);
 }
 
+/* What labelling would refuse of the teacher. */
+static PetscErrorCode check_labels(const RtJob *job, const RtTrainset *data, const RtGraph *teacher)
+{
+  RtLabelstoreInfo store;
+  RtComponents components;
+  char dir[PETSC_MAX_PATH_LEN];
+  int width;
+
+  PetscFunctionBegin;
+  PetscCall(rt_recipe_width(teacher, &width));
+  PetscCall(rt_store_describe(job, data->info, "", width, &data->augment, &store, dir));
+  PetscCall(rt_components_describe(job, teacher, &components));
+  PetscFunctionReturn(0);
+}
+
+/* The teacher that is there, or is to be trained; NULL where only hard labels are used. */
+static PetscErrorCode sketch_teacher(const RtJob *job, const RtDatasetInfo *info, bool own, RtGraph **teacher)
+{
+  const RtModelInput input = {.mean = 0, .deviation = rt_options_bool(job->options, "teacher", "normalize")};
+  char hash[RT_HASH_TEXT];
+
+  PetscFunctionBegin;
+  if (own)
+    PetscCall(rt_model_read(job, "teacher", info, teacher, hash));
+  else
+    PetscCall(rt_model_sketch(job, "teacher", info, &input, teacher));
+  PetscFunctionReturn(0);
+}
+
+/* What a later stage would refuse is said before the first one works for hours. */
+static PetscErrorCode check(const RtJob *job, bool own, bool hard_only, bool tested)
+{
+  RtTrainset data;
+  RtGraph *teacher = NULL;
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_trainset_open(job, "distill", &data));
+  if (own || !hard_only) error = sketch_teacher(job, data.info, own, &teacher);
+  if (!error && !hard_only) error = check_labels(job, &data, teacher);
+  if (!error) error = rt_distiller_check(job, data.info, hard_only ? NULL : teacher);
+  if (!error && tested && teacher) error = rt_evaluator_check(job, teacher, "teacher");
+  PetscCall(rt_graph_destroy(&teacher));
+  PetscCall(rt_trainset_close(&data));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
 {
   PetscErrorCode (*const stage[STAGES])(const RtJob *, bool *) = {rt_teach_run, rt_labeller_run, rt_distiller_run,
@@ -33,6 +85,7 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   if (hard_only && !teacher && tested && rt_options_bool(job->options, "eval", "cka"))
     RtUsage("-eval_cka compares teacher and student, but with -distill_alpha 0 there is no teacher: leave it out, or "
             "name one with -teacher_model");
+  PetscCall(check(job, teacher, hard_only, tested));
   for (int s = 0; s < STAGES && !*stopped; s++) {
     double start = MPI_Wtime();
 

@@ -5,6 +5,8 @@
 
 #include "run/job.h"
 
+#include <retort/dataset.h>
+#include <retort/graph.h>
 #include <retort/labelstore.h>
 
 /* teacher.onnx and its history, from hard labels or targets. */
@@ -17,10 +19,16 @@ PetscErrorCode rt_labeller_mend(const RtJob *job, const char *dir, const RtLabel
 /* Read the whole store, label some samples again and compare. Errors: shards that are missing or damaged, which notes
    name, and logits that differ. */
 PetscErrorCode rt_verifier_run(const RtJob *job, bool *stopped);
+/* What distilling would refuse, without a look at samples. teacher: of which the shapes matter; NULL where there is
+   none. Errors: those of rt_distiller_run, and of a student that cannot be read. */
+PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, const RtGraph *teacher);
 /* student.onnx and its history. */
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
 /* -o: the teacher with its layers cut to low rank. What a stop leaves undone begins anew. */
 PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped);
+/* What evaluation would refuse of this model, "teacher" or "student": a test set that it does not fit, classes that are
+   not there. */
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *graph, const char *what);
 /* eval.nc: teacher and student on the test set. What a stop leaves undone begins anew. */
 PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped);
 /* All of it, and a table at the end. */

@@ -18,7 +18,7 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
 {
   RtGraph *graph = NULL;
   const char *made;
-  char text[8];
+  char text[8], name[64], before[96], now[96];
 
   PetscFunctionBegin;
   *there = false;
@@ -28,8 +28,11 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
     PetscFunctionReturn(0);
   }
   made = rt_graph_get_metadata(graph, "retort_record");
-  *there = made && !strcmp(made, record);
+  *there = made && !rt_options_differ(made, record, name, before, now);
   PetscCall(rt_graph_destroy(&graph));
+  if (made && !*there)
+    RtFail("%s was written with %s %s, now it is %s; go on with the old value, or start over with -run_force", path,
+           name, before[0] ? before : "absent", now[0] ? now : "absent");
   PetscFunctionReturn(0);
 }
 

@@ -84,10 +84,6 @@ static PetscErrorCode start(RtTrainer *t)
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_rank(t->comm, &t->rank));
-  PetscCallMPI(MPI_Comm_size(t->comm, &t->size));
-  RtCheck(t->size <= p->lanes,
-          "%d ranks are more than the %d lanes that share a batch; use fewer ranks or set more lanes", t->size,
-          p->lanes);
   t->rows = plan.batch;
   t->steps = (t->input->sampler->count + p->batch - 1) / p->batch;
   PetscCall(rt_plan_create(t->graph, &plan, &t->plan));
@@ -340,6 +336,16 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_trainer_check(const RtTrainerParams *params, int ranks, const RtGraph *graph)
+{
+  PetscFunctionBegin;
+  RtCheck(ranks <= params->lanes,
+          "%d ranks are more than the %d lanes that share a batch; use fewer ranks or set more lanes", ranks,
+          params->lanes);
+  if (!params->optimizer->update) PetscCall(rt_fullbatch_check(params, graph));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, const RtFeedSource *input, RtGraph *graph,
                               RtTrainerResult *result)
 {
@@ -349,6 +355,8 @@ PetscErrorCode rt_trainer_run(MPI_Comm comm, const RtTrainerParams *params, cons
 
   PetscFunctionBegin;
   *result = (RtTrainerResult){0};
+  PetscCallMPI(MPI_Comm_size(comm, &t.size));
+  PetscCall(rt_trainer_check(params, t.size, graph));
   PetscCallMPI(MPI_Comm_dup(comm, &t.comm));
   PetscCallMPI(MPI_Comm_dup(comm, &meeting));
   error = rt_message_meet(meeting, start(&t));

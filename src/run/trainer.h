@@ -44,6 +44,10 @@ typedef struct {
   double accuracy;    /* of that epoch on the held-out part; NaN without one or for regression */
 } RtTrainerResult;
 
+/* Not collective; before any work. Whether the parameters go together, with so many ranks, and with the graph where it
+   is not NULL. Errors: they do not. */
+PetscErrorCode rt_trainer_check(const RtTrainerParams *params, int ranks, const RtGraph *graph);
+
 /* Collective. Trains graph->parameter in place; goes on from a checkpoint where there is one, and writes
    ROLE-history.nc and checkpoint/ROLE-STEP.nc.
    Errors: a loss that is not finite, a checkpoint of another job, files that cannot be written, and those of reading

@@ -92,9 +92,10 @@ PetscErrorCode rt_trainer_enter(RtTrainer *t, int phase);
    comes when the run goes on. */
 PetscErrorCode rt_trainer_end_epoch(RtTrainer *t, int64_t epoch, bool *stopped);
 
-/* Collective. Training with the optimizer tao, in the place of epochs of steps. Create: errors (usage): what does not
-   go with it. Train: from t->parameter, until `epochs` records; stopped: on request. Record: what differs from that of
-   an epoch of steps. */
+/* Training with the optimizer tao, in the place of epochs of steps. Check: not collective; graph may be NULL; errors
+   (usage): what does not go with it. The others are collective. Train: from t->parameter, until `epochs` records;
+   stopped: on request. Record: what differs from that of an epoch of steps. */
+PetscErrorCode rt_fullbatch_check(const RtTrainerParams *params, const RtGraph *graph);
 PetscErrorCode rt_fullbatch_create(RtTrainer *t);
 PetscErrorCode rt_fullbatch_destroy(RtTrainer *t);
 PetscErrorCode rt_fullbatch_train(RtTrainer *t, bool *stopped);
@@ -138,6 +139,8 @@ PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy,
 
 /* Collective. Write the history of `records` epochs. */
 PetscErrorCode rt_history_write(RtTrainer *t);
+/* Collective. Remove that of an earlier run, where this one has no record. */
+PetscErrorCode rt_history_remove(const RtTrainer *t);
 
 /* Checkpoints, checkpoint/ROLE-STEP.nc. Rank 0 copies the state, gathers the moments of all, and a thread of its own
    writes the file while training goes on: what it needs is one copy of parameters, best parameters and moments.

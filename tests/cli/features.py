@@ -6,6 +6,9 @@ import shutil
 import subprocess
 
 import numpy as np
+import onnx
+import onnx.helper as oh
+import onnx.numpy_helper as nh
 import xarray as xr
 from support.cli import RANKS, RETORT, edit, main, nothing_half_written, outputs, run, same, sha, small
 from support.witness import activations, far, principal, train_rows
@@ -81,10 +84,14 @@ def test_refused():
                           ("has only 24 numbers a sample", dict(label_features=2, label_components=25)),
                           ("no row for each sample", dict(label_features="layer0.weight"))):
         run("label", small("all", **{**KEEP, **options}), ranks=2, code=1, says=says)
-    run("label", small("all", **{**KEEP, "label_features": 2}), code=1, says="components.nc was made from another layer")
-    run("label", small("all", **{**KEEP, "label_components": 5}), code=1, says="components.nc was made from another layer")
+    for options in dict(label_features=2), dict(label_components=5):
+        run("label", small("all", **{**KEEP, **options}), code=1, says="its shards hold other features.*-run_force")
+    shutil.copy("all/components.nc", fresh("left"))
+    run("label", small("left", **{**KEEP, "label_features": 2}), code=1, says=r"components.nc was made with the layer \w+, not \w+;")
+    run("label", small("left", **{**KEEP, "label_components": 5}), code=1, says="components.nc was made with 6 components, not 5;")
     run("label", small(fresh("bare"), **JOB))
-    run("label", small("bare", **KEEP), code=1, says="its features are absent, expected components")
+    run("label", small("bare", **KEEP), code=1, says="its shards hold no features.*-run_force")
+    assert not os.path.exists("bare/components.nc"), "work before a refusal"
     before = sha("bare/labels/shard-000000.nc")
     run("label", small("bare", **KEEP, run_force=1), ranks=2)
     assert sha("bare/labels/shard-000000.nc") != before and sha("bare/labels/shard-000000.nc") == sha("all/labels/shard-000000.nc")
@@ -94,11 +101,38 @@ def test_refused():
     run("verify", small("bare", **KEEP, verify_samples=1200), code=1, says="labels differ by")
 
 
+def own_teacher(name, nodes, constants):
+    graph = oh.make_graph([oh.make_node("Flatten", ["image"], ["x"], axis=1)] + nodes, "own", [oh.make_tensor_value_info("image", 1, ["n", 28, 28])],
+                          [oh.make_tensor_value_info("score", 1, ["n", 10])], [nh.from_array(v.astype("f4"), n) for n, v in constants.items()])
+    model = oh.make_model(graph, opset_imports=[oh.make_opsetid("", 13)])
+    model.ir_version = 7
+    onnx.save(model, name)
+
+
+def test_own_layers():
+    """Hidden layers are counted as the graph has them: branches, and a matrix that is used twice. Units that never fire
+    leave zeros, whose sign is the same on any number of ranks."""
+    rng = np.random.default_rng(3)
+    constants = dict(w=rng.standard_normal((784, 12)) / 28, v=rng.standard_normal((784, 12)) / 28, s=rng.standard_normal((12, 12)) / 3,
+                     out=rng.standard_normal((12, 10)), b=np.where(np.arange(12) < 6, -1e3, 0))
+    own_teacher("own.onnx", [
+        oh.make_node("Gemm", ["x", "w", "b"], ["c"]), oh.make_node("MatMul", ["x", "v"], ["d"]), oh.make_node("Add", ["c", "d"], ["e"]),
+        oh.make_node("Relu", ["e"], ["h1"]), oh.make_node("Gemm", ["h1", "s"], ["f"]), oh.make_node("Relu", ["f"], ["h2"]),
+        oh.make_node("Gemm", ["h2", "s"], ["g"]), oh.make_node("Relu", ["g"], ["h3"]), oh.make_node("Gemm", ["h3", "out"], ["score"])], constants)
+    for number in 1, 2, 3:
+        run("label", small(f"own{number}", teacher_model="own.onnx", label_features=number, label_components=3), says=f"3 components of 'h{number}' hold")
+    run("label", small("own4", teacher_model="own.onnx", label_features=4), code=1, says="the teacher has 3 hidden layers")
+    wanted = sha("own1/components.nc"), outputs("own1")
+    for ranks in range(2, RANKS + 1):
+        run("label", small(f"dead{ranks}", teacher_model="own.onnx", label_features=1, label_components=3), ranks=ranks)
+        assert (sha(f"dead{ranks}/components.nc"), outputs(f"dead{ranks}")) == wanted, f"other bits on {ranks} ranks"
+
+
 def test_one_kind():
     """All shards of a store hold the same features, whoever makes them."""
     os.remove("all/student.onnx")
     whole = outputs("all")
-    for job, says in ((JOB, "hold 6 components of the layer"), ({**KEEP, "label_components": 5}, "components.nc was made from another layer")):
+    for job, says in ((JOB, "hold 6 components of the layer"), ({**KEEP, "label_components": 5}, "its shards hold other features")):
         os.remove("all/labels/shard-000001.nc")
         run("label", small("all", **job), ranks=2, code=1, says=says)
         run("distill", small("all", **job), code=1, says=says)
@@ -124,4 +158,4 @@ def test_damage():
     run("info", "odd/labels/shard-000002.nc")
 
 
-main(test_numpy, test_same_bytes, test_views, test_refused, test_one_kind, test_damage)
+main(test_numpy, test_same_bytes, test_views, test_refused, test_own_layers, test_one_kind, test_damage)

@@ -258,6 +258,21 @@ eval: {{bins: 12}}
         assert "teacher_accuracy" in result and "student_accuracy" not in result and "agreement" not in result, result
 
 
+def test_refused_early():
+    """What a later stage would refuse is said before the first one has worked."""
+    svd = dict(student_init="svd")
+    for code, says, options in (
+            (1, "none.nc", dict(data_test="none.nc")), (2, "there is no class 11", dict(eval_bias_classes=11)), (1, "none.onnx", dict(student_model="none.onnx")),
+            (1, "asks for 800 parameters", dict(svd, student_init_parameters=800)),
+            (1, "4 ranks are given, the teacher has 2 layers", dict(svd, student_hidden="4,4,4,4")),
+            (2, "drops out", dict(distill_optimizer="tao", student_dropout="0.1")), (2, "clip does not go with", dict(distill_optimizer="tao", distill_clip=1)),
+            (2, "unknown option -tao_x", dict(distill_optimizer="tao", tao_x=1)), (2, "the dataset has classes", dict(distill_loss="mse")),
+            (1, "class 10|10", dict(distill_omit=10)), (1, "no -augment", dict(label_views=2)), (1, "has 1 hidden layer,", dict(label_features=2)),
+            (1, "has only 16 numbers", dict(label_features=1, label_components=17)), (1, "2 ranks are more than the 1 lanes", dict(distill_lanes=1))):
+        run("run", small("early", **options), ranks=2, code=code, says=says)
+        assert not os.path.exists("early/teacher.onnx"), f"trained before {options} is refused"
+
+
 def test_select_and_limits():
     """What -select, -samples and -omit are for."""
     run("train", small("best", teacher_epochs=6, teacher_rate=0.5, teacher_schedule="constant"))
@@ -275,4 +290,4 @@ def test_select_and_limits():
     assert read("omit/eval.nc", "teacher_confusion")[:, [3, 5]].sum() < 30, "classes that were left out are predicted"
 
 
-main(test_eval, test_alone, test_blocks, test_bias, test_history, test_described, test_stages, test_select_and_limits)
+main(test_eval, test_alone, test_blocks, test_bias, test_history, test_described, test_stages, test_refused_early, test_select_and_limits)

@@ -185,6 +185,7 @@ def test_refused():
     refused(1, "not positive definite.*smallest eigenvalue.*raise -student_init_lambda", student_init="ridge", student_init_lambda=0, student_hidden=200,
             distill_samples=100)  # fewer samples than features
     refused(1, "asks for 900 parameters", student_init="svd", student_init_parameters=900)
+    refused(2, "parameters and energy both say how far", student_init="svd", student_init_parameters=9000, student_init_energy=0.5)
     # A start is part of what makes the student.
     run("distill", small("bits-ridge-0", **{**JOB, "distill_epochs": 1}), code=1, says="was made with student_init ridge, now it is random")
 
@@ -200,7 +201,9 @@ def test_resume():
         assert "start" not in done.stdout, f"{name} was not stopped in its start\n{done.stdout}"
         run("distill", job, ranks=2, code=1, says="RETORT_FAULT", RETORT_FAULT="fail:open:8:1", seconds=20)
         run("distill", job, code=75, says=f"start {name}", RETORT_FAULT="term:step:9:0")
-        assert os.path.exists(f"ended-{name}/checkpoint/student-start.onnx")
+        start = sha(f"ended-{name}/checkpoint/student-start.onnx")
+        run("distill", job + ["-student_init", "pca"], code=1, says=f"was written with student_init {name}, now it is pca")
+        assert sha(f"ended-{name}/checkpoint/student-start.onnx") == start, "a refusal makes another start"
         done = run("distill", job, ranks=2, says="going on after epoch 0")
         assert "start" not in done.stdout, f"{name} was made again\n{done.stdout}"
         assert not os.path.exists(f"ended-{name}/checkpoint/student-start.onnx")

@@ -2,6 +2,7 @@
 line search and going on; losses that are not finite; what does not go with it.
 
 Arguments: the program retort, an empty folder."""
+import os
 import time
 
 import numpy as np
@@ -168,6 +169,18 @@ def test_methods():
     run("train", network("type-cg", tao_type="cg") + ["-tao_monitor"], says="is done already")
 
 
+def test_options():
+    """What TAO does not read, and values that it refuses, before any work; an end without an iteration leaves no history."""
+    for options, says in ((dict(tao_gatool=1), "unknown option -tao_gatool: TAO's lmvm does not read it"), (dict(tao_gatol="abc"), "PETSc refuses an option: .*abc"),
+                          (dict(tao_ls_type="armio"), "PETSc refuses an option: .*armio"), (dict(tao_type="cg", tao_bncg_type="prp"), "-tao_bncg_type: TAO's cg does not")):
+        run("train", network("options", **options), code=2, ranks=2, says=says)
+        assert not os.path.exists("options/teacher.onnx")
+    run("train", network("options", teacher_epochs=3, tao_max_funcs=-1, tao_ls_ftol=1e-3))
+    assert len(read("options/teacher-history.nc", "passes")) == 3
+    run("train", network("options", tao_gatol=1e6, run_force="true"), says="done after 0 iterations")
+    assert not os.path.exists("options/teacher-history.nc"), "the history of another run"
+
+
 def passes_until(folder, iteration):
     return int(read(f"{folder}/teacher-history.nc", "passes")[:iteration].sum())
 
@@ -273,4 +286,4 @@ def test_refused():
         assert np.array_equal(one, other), "it does not see the samples as they are"
 
 
-main(test_convex, test_ranks, test_methods, test_stops, test_often, test_not_finite, test_windows, test_refused)
+main(test_convex, test_ranks, test_methods, test_options, test_stops, test_often, test_not_finite, test_windows, test_refused)
