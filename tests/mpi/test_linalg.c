@@ -117,6 +117,11 @@ static void test_rows(int64_t rows, int64_t columns)
   for (int64_t i = 0; i < rows; i++)
     RT_TEST_CHECK(far(columns - columns / 3, back + i * (columns - columns / 3), all + i * columns + columns / 3) == 0,
                   "%s: columns of row %lld are off", what, (long long)i);
+  for (int64_t e = 0; e < matrix->own_rows * matrix->own_columns; e++) matrix->data[e] = -0.0;
+  RT_MUST(rt_matrix_gather(matrix, back));
+  for (int64_t e = 0; e < rows * columns; e++)
+    RT_TEST_CHECK(!signbit(back[e]), "%s: the sign of a zero depends on the number of ranks", what);
+  rt_matrix_take(matrix, all);
   memset(back, 0, (size_t)(rows * columns) * sizeof(double));
   RT_MUST(rt_rows_get(matrix, first, count, back)); /* ranges that overlap */
   RT_TEST_CHECK(far(count * columns, back, all + first * columns) == 0, "%s: rows are off", what);
