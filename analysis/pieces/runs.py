@@ -133,8 +133,10 @@ class Run:
     def command(self, verb, more=""):
         """How to call a verb for this run, with the words that the histories remember. more: options at its end."""
         said = [h.attrs.get("history", "") for h in getattr(self, "history", {}).values() if h is not None]
-        job = re.search(r" (-job \S+)", said[-1]) if said else None
-        return f"`retort {verb} {job.group(1) if job else '-job JOB'}{' ' + more if more else ''}`"
+        words = said[-1] if said else ""
+        job, folder = re.search(r" (-job \S+)", words), re.search(r" (-run_dir \S+)", words)
+        parts = ["retort", verb, job.group(1) if job else "-job JOB", folder.group(1) if folder else "", more]
+        return f"`{' '.join(part for part in parts if part)}`"
 
     def options(self):
         """{name: text} of all that determined this run's outputs, without the hashes of inputs."""

@@ -111,6 +111,7 @@ static PetscErrorCode put_all(const RtComponentsSource *s, const RtComponents *c
   PetscCall(rt_archive_dimension(archive, "feature", c->width));
   PetscCall(rt_archive_dimension(archive, "component", c->count));
   for (int i = 0; i < 4; i++) PetscCall(rt_archive_put(archive, &array[i]));
+  PetscCall(rt_archive_put_text(archive, NULL, "comment", "of the plain view of all training samples"));
   PetscCall(rt_archive_put_text(archive, NULL, "layer", c->layer));
   PetscCall(rt_archive_put_text(archive, NULL, "teacher_hash", s->hash));
   PetscCall(rt_archive_put_text(archive, NULL, "dataset_hash", rt_dataset_info(s->dataset)->hash));

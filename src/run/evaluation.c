@@ -306,7 +306,8 @@ static void print_model(const RtEvaluation *e, int m)
 void rt_evaluation_print(const RtEvaluation *evaluation)
 {
   const RtMetrics *s = evaluation->metrics;
-  bool both = s->has[RT_TEACHER] && s->has[RT_STUDENT];
+  const bool both = s->has[RT_TEACHER] && s->has[RT_STUDENT];
+  const double ratio = (double)evaluation->parameters[RT_TEACHER] / (double)evaluation->parameters[RT_STUDENT];
 
   rt_message_print("%s", "");
   rt_message_print("%-9s   parameters   %s", "model",
@@ -320,8 +321,8 @@ void rt_evaluation_print(const RtEvaluation *evaluation)
                      100.0 * (double)evaluation->bias.correct / (double)evaluation->bias.count,
                      (long long)(evaluation->bias.count - evaluation->bias.correct), evaluation->bias.fixed);
   if (both && s->classes)
-    rt_message_print("The student is %.1f times smaller and keeps %.2f %% of the teacher's accuracy.",
-                     (double)evaluation->parameters[RT_TEACHER] / (double)evaluation->parameters[RT_STUDENT],
+    rt_message_print("The student is %.1f times %s and keeps %.2f %% of the teacher's accuracy.",
+                     fmax(ratio, 1 / ratio), ratio < 1 ? "larger" : "smaller",
                      100.0 * (double)s->correct[RT_STUDENT] / (double)s->correct[RT_TEACHER]);
   if (both && !s->targets)
     rt_message_print("They agree on %.2f %% of %lld samples; KL divergence %.5f.",

@@ -207,7 +207,7 @@ def test_similarity():
     assert {"layer 1", "layer 2", "1 /encod…/Relu · 12", "2 /encod…/Relu · 8", "&lt;b&gt;&amp;x · 10"} <= set(written("alike")), written("alike")
     assert "<b>&" not in page.source and "&lt;b&gt;&amp;x_output_0 for layer 2" in page.source
 
-    again = "`retort eval -job JOB -eval_cka true` makes it again."
+    again = "`retort eval -job JOB -run_dir alike -eval_cka true` makes it again."
     run("distill", small("alike", **GOOD, run_force=1)), run("eval", small("alike", **GOOD))
     page = report("alike")
     assert ALIKE not in page.headings and page.missing == [f"cka.nc belongs to other models than eval.nc: {again}"], page.missing
@@ -222,7 +222,7 @@ def test_similarity():
     shutil.copy("whole/eval.nc", "alike/cka.nc")
     refused("alike/cka.nc: this is not a similarity of layers", "alike")
     open("alike/cka.nc", "w").close()
-    refused("alike/cka.nc is damaged, cut off, or not a NetCDF file; make it again with `retort eval -job JOB -eval_cka true`", "alike")
+    refused("alike/cka.nc is damaged, cut off, or not a NetCDF file; make it again with `retort eval -job JOB -run_dir alike -eval_cka true`", "alike")
 
 
 def test_features():
@@ -251,10 +251,10 @@ def test_missing():
         run("run", "-job", "job.yaml", small("stopped", **{**GOOD, "teacher_epochs": 4000}, stop_after=0.4 * SLOW), code=75)
     page = report("stopped")
     epochs = len(read("stopped/teacher-history.nc", "epoch"))
-    assert page.missing == [f"The teacher is not finished: {epochs} of 4000 epochs are done; `retort run -job job.yaml` goes on.",
-                            "No student-history.nc: `retort distill -job job.yaml` writes it.",
-                            "No label store: `retort label -job job.yaml` makes it; without it there are no pictures of soft labels.",
-                            "No eval.nc: `retort eval -job job.yaml` writes it, where the job names a test set (-data_test)."], page.missing
+    assert page.missing == [f"The teacher is not finished: {epochs} of 4000 epochs are done; `retort run -job job.yaml -run_dir stopped` goes on.",
+                            "No student-history.nc: `retort distill -job job.yaml -run_dir stopped` writes it.",
+                            "No label store: `retort label -job job.yaml -run_dir stopped` makes it; without it there are no pictures of soft labels.",
+                            "No eval.nc: `retort eval -job job.yaml -run_dir stopped` writes it, where the job names a test set (-data_test)."], page.missing
     assert page.headings == ["stopped", "Training", "Where the time went", "To make it again"], page.headings
     check_figures(page, "stopped")
 
@@ -271,7 +271,7 @@ def test_missing():
     check_figures(page, "partly")
     shutil.rmtree("partly/labels")
     run("distill", small("partly", **{**GOOD, "distill_epochs": 2, "distill_alpha": 0}, run_force="true"))
-    assert "eval.nc is older than student.onnx: `retort eval -job JOB` measures again." in report("partly").missing
+    assert "eval.nc is older than student.onnx: `retort eval -job JOB -run_dir partly` measures again." in report("partly").missing
 
     run("run", small("hard", **GOOD, distill_alpha=0))
     page = report("hard")

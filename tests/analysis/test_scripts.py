@@ -84,7 +84,7 @@ def test_files():
     script("soft_labels.py", "a", "-o", "x.png", "--temperature", "0", code=2, says="--temperature must be above 0")
     script("compare.py", "a", "--draw", "curves", "--column", "speed", "-o", "x.png", code=1, says="no history of a student here has speed; there are")
     run("train", small("b", **GOOD))
-    script("soft_labels.py", "b", "-o", "x.png", code=1, says="b: there is no label store; `retort label -job JOB` makes it")
+    script("soft_labels.py", "b", "-o", "x.png", code=1, says="b: there is no label store; `retort label -job JOB -run_dir b` makes it")
     script("compare.py", "b", "-o", "x.png", code=1, says="none of these runs has an eval.nc")
     script("scaling.py", "b", "-o", "x.png", code=1, says="b: no student-history.nc")
     script("compare.py", "b", "--draw", "curves", "--role", "teacher", "-o", "x.png", says="b ends at")
