@@ -108,6 +108,7 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   PetscCall(rt_init_check(job));
   PetscCall(rt_model_training(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
+  PetscCall(rt_trainer_check(&params, job->size, NULL));
   error = params.loss_params.alpha > 0 ? read_teacher(job, data, &soft) : 0;
   if (!error && model[0]) error = rt_model_hash(job, model, start);
   if (!error) error = rt_trainset_plan(job, "distill", views, soft.width, data);

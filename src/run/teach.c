@@ -11,6 +11,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *reco
 
   PetscFunctionBegin;
   PetscCall(rt_model_training(job, "teacher", "teacher", &params));
+  PetscCall(rt_trainer_check(&params, job->size, NULL));
   params.record = record;
   params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
   PetscCall(rt_trainset_load(job, data));
