@@ -78,10 +78,6 @@ static PetscErrorCode check_features(const RtInference *t)
   PetscFunctionBegin;
   PetscCall(rt_labelstore_describe(t->dir, &old, &found));
   if (!found || !strcmp(old.features, t->store.features)) PetscFunctionReturn(0);
-  RtCheck(old.components,
-          "%s: its shards hold no features, and -label_features asks for some in those to be made; make "
-          "all again with `retort label -run_force`, or leave it out",
-          t->dir);
   RtFail("%s: its shards hold %d components of the layer '%s': give the same -label_features and -label_components, so "
          "that those to be made hold them too, or make all again with `retort label -run_force`",
          t->dir, old.components, old.layer);
