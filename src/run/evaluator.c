@@ -372,7 +372,7 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *graph, const char *what)
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher)
 {
   RtDataset *dataset = NULL;
   PetscErrorCode error;
@@ -380,8 +380,8 @@ PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *graph, const 
 
   PetscFunctionBegin;
   PetscCall(rt_dataset_open(job->comm, rt_options_text(job->options, "data", "test"), &dataset));
-  error = rt_recipe_check(graph, rt_dataset_info(dataset), what);
-  if (!error) error = rt_recipe_width(graph, &width);
+  error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
+  if (!error) error = rt_recipe_width(teacher, &width);
   if (!error) error = check_classes(job, rt_dataset_info(dataset), width);
   PetscCall(rt_dataset_close(&dataset));
   PetscCall(error);

@@ -26,9 +26,8 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
 /* -o: the teacher with its layers cut to low rank. What a stop leaves undone begins anew. */
 PetscErrorCode rt_compressor_run(const RtJob *job, bool *stopped);
-/* What evaluation would refuse of this model, "teacher" or "student": a test set that it does not fit, classes that are
-   not there. */
-PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *graph, const char *what);
+/* What evaluation would refuse: a test set that does not fit the teacher, classes that are not there. */
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher);
 /* eval.nc: teacher and student on the test set. What a stop leaves undone begins anew. */
 PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped);
 /* All of it, and a table at the end. */

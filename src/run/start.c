@@ -19,6 +19,7 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
   RtGraph *graph = NULL;
   const char *made;
   char text[8], name[64], before[96], now[96];
+  bool other;
 
   PetscFunctionBegin;
   *there = false;
@@ -28,9 +29,10 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
     PetscFunctionReturn(0);
   }
   made = rt_graph_get_metadata(graph, "retort_record");
-  *there = made && !rt_options_differ(made, record, name, before, now);
+  other = made && rt_options_differ(made, record, name, before, now);
+  *there = made && !other;
   PetscCall(rt_graph_destroy(&graph));
-  if (made && !*there)
+  if (other)
     RtFail("%s was written with %s %s, now it is %s; go on with the old value, or start over with -run_force", path,
            name, before[0] ? before : "absent", now[0] ? now : "absent");
   PetscFunctionReturn(0);
