@@ -2,7 +2,7 @@
 #include "cli/verbs.h"
 
 #include "core/message.h"
-#include "data/import.h"
+#include "import/import.h"
 #include <retort/dataset.h>
 
 #include <stdio.h>

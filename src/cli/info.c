@@ -2,10 +2,10 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/message.h"
-#include "data/archive.h"
-#include "data/seal.h"
-#include "run/generations.h"
-#include "run/snapshot.h"
+#include "netcdf/archive.h"
+#include "netcdf/seal.h"
+#include "train/generations.h"
+#include "train/snapshot.h"
 
 #include <retort/retort.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 #include "cli/verbs.h"
+#include "comm/launch.h"
 #include "core/fault.h"
 #include "core/message.h"
-#include "run/job.h"
-#include "run/launch.h"
-#include "run/stop.h"
+#include "core/stop.h"
+#include "run/table.h"
 
 #include <retort/retort.h>
 #include <string.h>
@@ -76,7 +76,7 @@ static void print_help(const Verb *verb)
     rt_message_print("%s", verb->usage);
     return;
   }
-  table = rt_job_table(&count);
+  table = rt_table_options(&count);
   rt_options_help(table, count, verb->options);
 }
 

@@ -1,20 +1,24 @@
 #include "cli/stage.h"
 
+#include "comm/launch.h"
 #include "core/message.h"
-#include "run/launch.h"
-#include "run/stop.h"
+#include "core/stop.h"
+#include "run/table.h"
 
 PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *name,
                             PetscErrorCode (*stage)(const RtJob *job, bool *stopped), bool *stopped)
 {
   PetscLogStage log;
+  const RtOption *table;
   RtJob job;
+  int count;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *stopped = false;
   PetscCall(rt_launch_check(comm));
-  error = rt_job_create(comm, argc, argv, &job);
+  table = rt_table_options(&count);
+  error = rt_job_create(comm, table, count, argc, argv, &job);
   if (!error) error = rt_launch_crowd(job.comm, job.threads);
   if (!error) {
     PetscCall(PetscLogStageRegister(name, &log));

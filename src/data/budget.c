@@ -2,8 +2,8 @@
 
 #include "core/size.h"
 #include "data/gather.h"
-#include "data/netcdf.h"
 #include "data/sampler.h"
+#include "netcdf/netcdf.h"
 
 enum {
   HELD_PART = 4,     /* held-out samples may take one part of so many of the memory */

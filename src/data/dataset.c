@@ -4,7 +4,7 @@
 #include "core/message.h"
 #include "data/content.h"
 #include "data/dataset_header.h"
-#include "data/netcdf.h"
+#include "netcdf/netcdf.h"
 
 #include <string.h>
 

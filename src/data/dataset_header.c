@@ -4,7 +4,7 @@
 
 #include "core/size.h"
 #include "data/content.h"
-#include "data/netcdf.h"
+#include "netcdf/netcdf.h"
 
 #include <math.h>
 #include <string.h>

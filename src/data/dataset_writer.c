@@ -2,8 +2,8 @@
 #include "core/file.h"
 #include "core/size.h"
 #include "data/content.h"
-#include "data/flags.h"
-#include "data/netcdf.h"
+#include "netcdf/flags.h"
+#include "netcdf/netcdf.h"
 #include <retort/dataset.h>
 
 #include <ctype.h>

@@ -1,10 +1,12 @@
+#include "compress/init.h"
+#include "compress/start.h"
 #include "core/memory.h"
 #include "core/message.h"
-#include "distill/recipe.h"
-#include "run/init.h"
+#include "data/trainset.h"
+#include "label/store.h"
+#include "model/recipe.h"
 #include "run/stages.h"
-#include "run/start.h"
-#include "run/store.h"
+#include "run/training.h"
 
 #include <string.h>
 
@@ -86,7 +88,8 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
   error = rt_trainer_run(job->comm, params, &data->source, graph, &result);
-  if (!error && !result.stopped) error = rt_model_write(job, "student", params->record, &result, graph);
+  if (!error && !result.stopped)
+    error = rt_model_write(job, "student", params->record, result.best_epoch, result.accuracy, graph);
   if (!error && !result.stopped) error = clean(job, params);
   PetscCall(rt_graph_destroy(&graph));
   PetscCall(error);
@@ -106,14 +109,15 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
 
   PetscFunctionBegin;
   PetscCall(rt_init_check(job));
-  PetscCall(rt_model_training(job, "distill", "student", &params));
+  PetscCall(rt_training_params(job, "distill", "student", &params));
   PetscCall(choose_loss(job, data->info, &params));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
   error = params.loss_params.alpha > 0 ? read_teacher(job, data, &soft) : 0;
   if (!error && model[0]) error = rt_model_hash(job, model, start);
   if (!error) error = rt_trainset_plan(job, "distill", views, soft.width, data);
   if (!error)
-    error = rt_model_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
+    error =
+        rt_training_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
   params.record = record;
   if (!error) error = rt_model_done(job, "student.onnx", record, &done);
   if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
@@ -150,7 +154,7 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
   PetscCall(rt_init_check(job));
   if (teacher) PetscCall(rt_init_check_teacher(job, teacher));
   if (teacher) PetscCall(rt_recipe_width(teacher, &width));
-  PetscCall(rt_model_training(job, "distill", "student", &params));
+  PetscCall(rt_training_params(job, "distill", "student", &params));
   PetscCall(choose_loss(job, info, &params));
   PetscCall(sketch(job, info, width, &student));
   error = rt_trainer_check(&params, job->size, student);

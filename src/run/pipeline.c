@@ -1,9 +1,11 @@
 #include "core/message.h"
-#include "distill/recipe.h"
-#include "run/components.h"
-#include "run/model.h"
+#include "data/trainset.h"
+#include "label/components.h"
+#include "label/store.h"
+#include "model/model.h"
+#include "model/recipe.h"
 #include "run/stages.h"
-#include "run/store.h"
+#include "run/training.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 #include "core/message.h"
-#include "run/model.h"
+#include "data/trainset.h"
+#include "model/model.h"
 #include "run/stages.h"
+#include "run/training.h"
 
 static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *record, bool *stopped)
 {
@@ -10,17 +12,18 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *reco
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_model_training(job, "teacher", "teacher", &params));
+  PetscCall(rt_training_params(job, "teacher", "teacher", &params));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
   params.record = record;
   params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
   PetscCall(rt_trainset_load(job, data));
-  PetscCall(rt_model_make(job, "teacher", data, 0, &graph));
+  PetscCall(rt_trainset_model(job, "teacher", data, 0, &graph));
   rt_message_print("teacher: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params.batch, params.lanes,
                    job->size, job->threads);
   error = rt_trainer_run(job->comm, &params, &data->source, graph, &result);
-  if (!error && !result.stopped) error = rt_model_write(job, "teacher", record, &result, graph);
+  if (!error && !result.stopped)
+    error = rt_model_write(job, "teacher", record, result.best_epoch, result.accuracy, graph);
   if (!error && !result.stopped) error = rt_trainer_clean(job->comm, &params);
   PetscCall(rt_graph_destroy(&graph));
   PetscCall(error);
@@ -41,7 +44,7 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
   if (own[0]) RtUsage("-teacher_model %s is a finished teacher: there is nothing to train", own);
   PetscCall(rt_trainset_open(job, "teacher", &data));
   error = rt_trainset_plan(job, "teacher", 0, 0, &data);
-  if (!error) error = rt_model_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", &record);
+  if (!error) error = rt_training_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", &record);
   if (!error) error = rt_model_done(job, "teacher.onnx", record, &done);
   if (!error && done) rt_message_print("teacher: %s/teacher.onnx is done already", job->dir);
   if (!error && done) error = rt_trainer_clean(job->comm, &(RtTrainerParams){.role = "teacher", .dir = job->dir});

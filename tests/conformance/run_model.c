@@ -1,6 +1,6 @@
 #include <retort/retort.h>
 
-#include "onnx/writer.h"
+#include "model/onnx_writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,7 +107,7 @@ static PetscErrorCode copy(char **argv)
   PetscFunctionBegin;
   PetscCall(rt_onnx_read(argv[0], &graph, NULL));
   if (strcmp(argv[2], "-"))
-    error = rt_writer_write(graph, argv[1], (size_t)atoll(argv[2]), hash);
+    error = rt_onnx_writer_write(graph, argv[1], (size_t)atoll(argv[2]), hash);
   else
     error = rt_onnx_write(graph, argv[1], hash);
   if (!error) printf("%s\n", hash);

@@ -2,7 +2,7 @@
    not divide, with ranks that have none, and only there. */
 #include "support.h"
 
-#include "run/outcome.h"
+#include "eval/outcome.h"
 
 enum { SAMPLES = 230, MOST = 100 };
 

@@ -3,9 +3,9 @@
 #include "support.h"
 
 #include "core/file.h"
-#include "distill/recipe.h"
-#include "run/stop.h"
-#include "run/trainer.h"
+#include "core/stop.h"
+#include "model/recipe.h"
+#include "train/trainer.h"
 
 #include <math.h>
 #include <omp.h>

@@ -1,7 +1,7 @@
 /* Correction of class biases, against a plain search: add a number to some logits, take the largest, count. */
 #include "support.h"
 
-#include "run/bias.h"
+#include "eval/bias.h"
 
 #include <math.h>
 

@@ -1,8 +1,8 @@
 /* Claims: one process has one at a time; a dead owner's, and one that is not touched, is taken over, by just one. */
 #include "support.h"
 
+#include "core/claims.h"
 #include "core/process.h"
-#include "data/claims.h"
 
 #include <fcntl.h>
 #include <sched.h>

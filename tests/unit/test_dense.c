@@ -1,7 +1,7 @@
 /* Fully connected layers of a graph, and graphs with some of them made thin. */
 #include "support.h"
 
-#include "distill/thin.h"
+#include "compress/thin.h"
 
 #include <math.h>
 

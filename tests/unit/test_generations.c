@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "core/file.h"
-#include "run/generations.h"
+#include "train/generations.h"
 
 static const char *const others[] = {"checkpoint/teacher-0000000007.nc",  "checkpoint/student.nc",
                                      "checkpoint/student-7.nc",           "checkpoint/.student-0000000007.nc.tmp",

@@ -1,6 +1,6 @@
 /* Importers: what they make of good files, and that bad ones are refused with a message and leave nothing behind.
    tests/cli/import.py compares with NumPy and xarray; here are the cases that need odd bytes. */
-#include "data/import.h"
+#include "import/import.h"
 #include "test.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Metrics against their formulas, written plainly; the same whoever adds which samples in which order. */
 #include "support.h"
 
-#include "run/metrics.h"
+#include "eval/metrics.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
    in tests/conformance. */
 #include "core/file.h"
 #include "core/hash.h"
-#include "onnx/writer.h"
+#include "model/onnx_writer.h"
 #include "ops/registry.h"
 #include "test.h"
 
@@ -170,7 +170,7 @@ static PetscErrorCode test_external(const RtGraph *graph)
   struct stat status;
 
   PetscFunctionBegin;
-  PetscCall(rt_writer_write(graph, "far.onnx", 1000, written));
+  PetscCall(rt_onnx_writer_write(graph, "far.onnx", 1000, written));
   RT_TEST_CHECK(!stat("far.onnx", &status) && status.st_size < 2000, "%d bytes stay inside", (int)status.st_size);
   PetscCall(rt_onnx_read("far.onnx", &again, read));
   RT_TEST_CHECK(!strcmp(written, read), "hashes %s %s", written, read);
@@ -197,7 +197,7 @@ static PetscErrorCode test_errors(const RtGraph *graph)
   RT_TEST_CHECK(!none, "a graph in spite of an error");
   RT_TEST_FAILS(rt_onnx_write(graph, "absent/a.onnx", NULL));
   RT_TEST_FAILS(rt_onnx_write(graph, "folder", NULL));
-  RT_TEST_FAILS(rt_writer_write(graph, "absent/a.onnx", 0, NULL));
+  RT_TEST_FAILS(rt_onnx_writer_write(graph, "absent/a.onnx", 0, NULL));
   PetscFunctionReturn(0);
 }
 

@@ -2,7 +2,7 @@
    their messages; records and their differences. */
 #include "support.h"
 
-#include "core/options.h"
+#include "job/options.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* Ranks of layers, by energy and by a budget of weights, against trying them all. */
 #include "support.h"
 
-#include "distill/rank.h"
+#include "compress/rank.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
    dataset. */
 #include "support.h"
 
-#include "distill/recipe.h"
+#include "model/recipe.h"
 
 #include <math.h>
 

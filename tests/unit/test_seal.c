@@ -2,8 +2,8 @@
 #include "support.h"
 
 #include "core/file.h"
-#include "data/archive.h"
-#include "data/seal.h"
+#include "netcdf/archive.h"
+#include "netcdf/seal.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,0 +1,185 @@
+#include "data/trainset.h"
+
+#include "core/memory.h"
+#include "core/message.h"
+#include "data/budget.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+  const RtJob *job;
+  const RtDataset *dataset;
+} Labels;
+
+/* Collective. Rank 0 reads them for all. */
+static PetscErrorCode read_labels(const void *context, int64_t first, int64_t count, int32_t *label)
+{
+  const Labels *labels = context;
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  if (labels->job->rank == 0) error = rt_dataset_read(labels->dataset, first, count, NULL, label, NULL);
+  RtAgree(labels->job->comm, error);
+  PetscCallMPI(MPI_Bcast(label, (int)count, MPI_INT32_T, 0, labels->job->comm));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment)
+{
+  RtAugmentParams params = {.shift = (int)rt_options_int(job->options, "augment", "shift"),
+                            .rotate = rt_options_real(job->options, "augment", "rotate"),
+                            .scale = rt_options_real(job->options, "augment", "scale"),
+                            .shear = rt_options_real(job->options, "augment", "shear")};
+
+  PetscFunctionBegin;
+  PetscCall(rt_augment_create(&params, job->seed, info, augment));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainset *data)
+{
+  const char *path;
+  int64_t list[RT_OPTIONS_LIST];
+  int omit[RT_OPTIONS_LIST];
+  RtSamplerParams params = {.seed = job->seed,
+                            .holdout_seed = (uint64_t)rt_options_int(job->options, "data", "holdout_seed"),
+                            .holdout = rt_options_int(job->options, "data", "holdout"),
+                            .limit = rt_options_int(job->options, section, "samples"),
+                            .omit = omit};
+  Labels labels = {.job = job};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  memset(data, 0, sizeof(*data));
+  params.omitted = rt_options_ints(job->options, section, "omit", list);
+  for (int i = 0; i < params.omitted; i++) omit[i] = (int)list[i];
+  PetscCall(rt_job_need(job, "data_train", "the training set, from `retort import`", &path));
+  PetscCall(rt_dataset_open(job->comm, path, &data->dataset));
+  data->info = rt_dataset_info(data->dataset);
+  labels.dataset = data->dataset;
+  error = rt_trainset_augment(job, data->info, &data->augment);
+  if (!error)
+    error = rt_sampler_create(&params, data->info->samples, data->info->classes,
+                              data->info->classes ? read_labels : NULL, &labels, &data->sampler);
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_trainset_close(data));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data)
+{
+  RtBudget budget = {.memory = rt_options_int(job->options, "data", "memory"),
+                     .samples = data->info->samples,
+                     .held = data->sampler.held,
+                     .sample = rt_samples_bytes(data->info),
+                     .logits = (int64_t)sizeof(float) * width,
+                     .views = views,
+                     .batch = rt_options_int(job->options, section, "batch"),
+                     .lanes = (int)rt_options_int(job->options, section, "lanes")};
+  RtFeedSource *s = &data->source;
+
+  PetscFunctionBegin;
+  *s = (RtFeedSource){.info = data->info,
+                      .augment = &data->augment,
+                      .sampler = &data->sampler,
+                      .views = views,
+                      .width = width,
+                      .dataset = data->dataset};
+  if (rt_budget_fits(&budget)) PetscFunctionReturn(0);
+  PetscCall(rt_budget_window(&budget, data->sampler.count, &s->window));
+  s->block = rt_budget_block(&budget, s->window);
+  s->piece = rt_budget_piece(&budget);
+  s->open = rt_budget_open(&budget);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  if (data->source.window) PetscFunctionReturn(0);
+  error = rt_samples_load(data->dataset, 0, data->info->samples, &data->samples);
+  if (!error) error = rt_sampler_list(&data->sampler);
+  RtAgree(job->comm, error);
+  data->source.samples = &data->samples;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_close(RtTrainset *data)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_sampler_destroy(&data->sampler));
+  PetscCall(rt_samples_free(&data->samples));
+  PetscCall(rt_dataset_close(&data->dataset));
+  PetscFunctionReturn(0);
+}
+
+typedef struct {
+  double value, square;
+} Sums;
+
+static void add(const RtDatasetInfo *info, int64_t samples, const void *input, Sums *sums)
+{
+  for (int64_t i = 0; i < samples * info->size; i++) {
+    double x = info->type == RT_UINT8 ? ((const uint8_t *)input)[i] : ((const float *)input)[i];
+
+    sums->value += x;
+    sums->square += x * x;
+  }
+}
+
+/* Of samples that are not in memory, in pieces and in the same order. */
+static PetscErrorCode add_pieces(const RtTrainset *data, Sums *sums)
+{
+  const RtDatasetInfo *info = data->info;
+  const int64_t bytes = info->size * (int64_t)rt_types_size(info->type);
+  const int64_t piece = PetscMin(info->samples, PetscMax(1, data->source.piece / bytes));
+  PetscErrorCode error = 0;
+  void *input;
+
+  PetscFunctionBegin;
+  PetscCall(rt_memory_create((size_t)(piece * bytes), &input));
+  for (int64_t first = 0; first < info->samples && !error; first += piece) {
+    const int64_t count = PetscMin(piece, info->samples - first);
+
+    error = rt_dataset_read(data->dataset, first, count, input, NULL, NULL);
+    if (!error) add(info, count, input, sums);
+  }
+  PetscCall(rt_memory_destroy(&input));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, double *mean, double *deviation)
+{
+  const RtDatasetInfo *info = data->info;
+  const double count = (double)(info->samples * info->size);
+  Sums sums = {0};
+  PetscErrorCode error = 0;
+  double stored_mean;
+
+  PetscFunctionBegin;
+  if (job->rank == 0 && data->source.window) error = add_pieces(data, &sums);
+  if (job->rank == 0 && !data->source.window) add(info, info->samples, data->samples.input, &sums);
+  RtAgree(job->comm, error);
+  PetscCallMPI(MPI_Bcast(&sums, 2, MPI_DOUBLE, 0, job->comm));
+  stored_mean = sums.value / count;
+  *mean = stored_mean * info->scale + info->offset;
+  *deviation = sqrt(PetscMax(sums.square / count - stored_mean * stored_mean, 0)) * fabs(info->scale);
+  if (*deviation == 0) *deviation = 1;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_model(const RtJob *job, const char *role, const RtTrainset *data, int width, RtGraph **graph)
+{
+  RtModelInput input = {.width = width};
+
+  PetscFunctionBegin;
+  if (!rt_options_text(job->options, role, "model")[0] && rt_options_bool(job->options, role, "normalize"))
+    PetscCall(rt_trainset_measure(job, data, &input.mean, &input.deviation));
+  PetscCall(rt_model_sketch(job, role, data->info, &input, graph));
+  PetscFunctionReturn(0);
+}

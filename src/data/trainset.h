@@ -1,0 +1,41 @@
+/* The training set of a job: opened, some samples chosen, and in memory or to be read in windows. */
+#ifndef RT_DATA_TRAINSET_H
+#define RT_DATA_TRAINSET_H
+
+#include "data/feed.h"
+#include "job/job.h"
+
+#include <retort/graph.h>
+
+/* It does not move while it is open. */
+typedef struct {
+  RtDataset *dataset;
+  const RtDatasetInfo *info;
+  RtAugment augment;
+  RtSampler sampler;
+  RtFeedSource source; /* what a trainer is fed from; window is 0 where all is kept in memory */
+  RtSamples samples;   /* all of it, where it is kept */
+} RtTrainset;
+
+/* Collective. section: teacher or distill: whose samples are limited and omitted. */
+PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainset *data);
+PetscErrorCode rt_trainset_close(RtTrainset *data);
+
+/* Fill source: whether all fits into -data_memory, or which windows do. views, width: as in RtFeedSource. The caller
+   adds the teacher's logits. Errors: not even small windows fit. */
+PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data);
+/* Collective. Read the samples, where they are kept. */
+PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data);
+
+/* Collective. Mean and standard deviation of all its numbers, in physical units: rank 0 adds them in their order. */
+PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, double *mean, double *deviation);
+
+/* What makes views of a dataset's samples. */
+PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
+
+/* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
+   many as the dataset has classes or targets. */
+PetscErrorCode rt_trainset_model(const RtJob *job, const char *role, const RtTrainset *data, int width,
+                                 RtGraph **graph);
+
+#endif

@@ -1,0 +1,14 @@
+/* The stage that evaluates. Collective; done work is skipped. */
+#ifndef RT_EVAL_EVALUATOR_H
+#define RT_EVAL_EVALUATOR_H
+
+#include "job/job.h"
+
+#include <retort/graph.h>
+
+/* What evaluation would refuse: a test set that does not fit the teacher, classes that are not there. */
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher);
+/* eval.nc: teacher and student on the test set. stopped: it ended on request; what that leaves undone begins anew. */
+PetscErrorCode rt_evaluator_run(const RtJob *job, bool *stopped);
+
+#endif

@@ -1,0 +1,46 @@
+/* A job: the options of a run, and what every verb needs to start. */
+#ifndef RT_JOB_JOB_H
+#define RT_JOB_JOB_H
+
+#include "job/options.h"
+
+/* Bits of RtOption.verbs. */
+enum {
+  RT_VERB_TRAIN = 1 << 0,
+  RT_VERB_LABEL = 1 << 1,
+  RT_VERB_VERIFY = 1 << 2,
+  RT_VERB_DISTILL = 1 << 3,
+  RT_VERB_EVAL = 1 << 4,
+  RT_VERB_RUN = 1 << 5,
+  RT_VERB_COMPRESS = 1 << 6
+};
+
+/* Bits of RtOption.content. */
+enum {
+  RT_CONTENT_TEACHER = 1 << 0,
+  RT_CONTENT_LABELS = 1 << 1,
+  RT_CONTENT_STUDENT = 1 << 2,
+  RT_CONTENT_EVAL = 1 << 3,
+  RT_CONTENT_COMPRESSED = 1 << 4
+};
+
+typedef struct {
+  MPI_Comm comm;
+  int rank, size, threads;
+  RtOptions *options;
+  uint64_t seed;
+  bool force;
+  char dir[PETSC_MAX_PATH_LEN];
+} RtJob;
+
+/* Collective. table: [count], must outlive the job. argc, argv: the words after the verb. Makes the run directory.
+   Errors: as rt_options_create; no run directory is named, or it cannot be written. */
+PetscErrorCode rt_job_create(MPI_Comm comm, const RtOption *table, int count, int argc, char **argv, RtJob *job);
+PetscErrorCode rt_job_destroy(RtJob *job);
+
+/* Path of a file in the run directory. path: [PETSC_MAX_PATH_LEN]. */
+PetscErrorCode rt_job_path(const RtJob *job, const char *name, char *path);
+/* The text of an option that must be given. what: for the message. Errors (usage): it is empty. */
+PetscErrorCode rt_job_need(const RtJob *job, const char *option, const char *what, const char **text);
+
+#endif

@@ -1,0 +1,83 @@
+#include "label/store.h"
+
+#include "core/memory.h"
+#include "core/message.h"
+#include "core/stop.h"
+
+#include <stdio.h>
+
+PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset, const char *teacher, int width,
+                                 const RtAugment *augment, RtLabelstoreInfo *info, char *dir)
+{
+  PetscFunctionBegin;
+  *info = (RtLabelstoreInfo){.samples = dataset->samples,
+                             .shard = rt_options_int(job->options, "label", "shard"),
+                             .views = (int)rt_options_int(job->options, "label", "views"),
+                             .classes = width};
+  PetscCall(PetscStrncpy(info->teacher, teacher, sizeof(info->teacher)));
+  PetscCall(PetscStrncpy(info->dataset, dataset->hash, sizeof(info->dataset)));
+  PetscCall(
+      PetscStrncpy(info->precision, rt_options_text(job->options, "label", "precision"), sizeof(info->precision)));
+  if (info->views > 1) {
+    RtCheck(augment->active, "-label_views %d asks for augmented views, but no -augment_… option says how",
+            info->views);
+    rt_augment_text(augment, info->augment, sizeof(info->augment));
+  }
+  PetscCall(rt_job_path(job, "labels", dir));
+  PetscFunctionReturn(0);
+}
+
+/* How people are told what is not there. */
+static void describe_lack(RtStoreCheck *check)
+{
+  long long missing = check->count[RT_LABELSTORE_MISSING], damaged = check->count[RT_LABELSTORE_DAMAGED];
+  long long shards = check->shards;
+
+  if (missing && damaged)
+    snprintf(check->lacks, sizeof(check->lacks), "%lld of %lld shards are missing and %lld damaged", missing, shards,
+             damaged);
+  else if (missing || damaged)
+    snprintf(check->lacks, sizeof(check->lacks), "%lld of %lld shards are %s", missing + damaged, shards,
+             missing ? "missing" : "damaged");
+}
+
+PetscErrorCode rt_store_check(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
+                              RtStoreCheck *check)
+{
+  PetscFunctionBegin;
+  *check = (RtStoreCheck){.shards = rt_labelstore_shards(info)};
+  PetscCall(PetscMalloc1(check->shards, &check->state));
+  PetscCall(rt_labelstore_check(job->comm, dir, info, notes, rt_stop_asked, check->state));
+  for (int64_t s = 0; s < check->shards; s++) check->count[check->state[s]]++;
+  describe_lack(check);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_store_free(RtStoreCheck *check)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(check->state));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode read_all(const char *dir, const RtLabelstoreInfo *info, float *logits)
+{
+  PetscFunctionBegin;
+  for (int64_t s = 0; s < rt_labelstore_shards(info); s++)
+    PetscCall(rt_labelstore_read(dir, info, s, logits + s * info->shard * info->views * info->classes));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **logits)
+{
+  int64_t size;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  RtCheck(!__builtin_mul_overflow(info->samples, (int64_t)info->views * info->classes, &size) && size < INT64_MAX / 8,
+          "%s: the store is too large", dir);
+  PetscCall(rt_memory_create((size_t)size * sizeof(float), logits));
+  error = read_all(dir, info, *logits);
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,187 @@
+#include "model/model.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/message.h"
+#include "model/recipe.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
+                               const char *teacher, const char *start, const char *extra, char **record)
+{
+  char *options, line[48] = "";
+  size_t length;
+
+  PetscFunctionBegin;
+  PetscCall(rt_options_record(job->options, content, &options));
+  if (window) snprintf(line, sizeof(line), "data_window=%lld\n", (long long)window);
+  length = strlen(options) + strlen(extra) + 3 * RT_HASH_TEXT + 96;
+  PetscCall(PetscMalloc1(length, record));
+  snprintf(*record, length, "%s%s%sdataset=%s\nteacher=%s\nstart=%s\n", options, extra, line, dataset, teacher, start);
+  PetscCall(PetscFree(options));
+  PetscFunctionReturn(0);
+}
+
+/* On rank 0: 1 if the file is done, 0 if it is to be made. */
+static PetscErrorCode compare(const RtJob *job, const char *path, const char *record, int *done)
+{
+  char name[64], old_value[96], new_value[96];
+  RtGraph *graph = NULL;
+  const char *before;
+  bool differs;
+
+  PetscFunctionBegin;
+  *done = 0;
+  if (!rt_file_exists(path)) PetscFunctionReturn(0);
+  PetscCall(rt_onnx_read(path, &graph, NULL));
+  before = rt_graph_get_metadata(graph, "retort_record");
+  differs = rt_options_differ(before ? before : "", record, name, old_value, new_value);
+  PetscCall(rt_graph_destroy(&graph));
+  *done = !differs;
+  if (differs && !job->force)
+    RtFail("%s was made with %s %s, now it is %s; take another -run_dir, or make it again with -run_force", path, name,
+           old_value[0] ? old_value : "absent", new_value[0] ? new_value : "absent");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *record, bool *done)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error = 0;
+  int answer = 0;
+
+  PetscFunctionBegin;
+  PetscCall(rt_job_path(job, name, path));
+  if (job->rank == 0) error = compare(job, path, record, &answer);
+  RtAgree(job->comm, error);
+  PetscCallMPI(MPI_Bcast(&answer, 1, MPI_INT, 0, job->comm));
+  *done = answer;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT])
+{
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  if (job->rank == 0) error = rt_hash_file(path, hash);
+  RtAgree(job->comm, error);
+  PetscCallMPI(MPI_Bcast(hash, RT_HASH_TEXT, MPI_CHAR, 0, job->comm));
+  PetscFunctionReturn(0);
+}
+
+/* Does the job name a teacher of its own? */
+static bool is_own(const RtJob *job, const char *role)
+{
+  return !strcmp(role, "teacher") && rt_options_text(job->options, role, "model")[0];
+}
+
+PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  char name[32];
+
+  PetscFunctionBegin;
+  if (is_own(job, role)) {
+    RtCheck(strlen(model) < PETSC_MAX_PATH_LEN, "-%s_model: the path is too long", role);
+    PetscCall(PetscStrncpy(path, model, PETSC_MAX_PATH_LEN));
+  } else {
+    snprintf(name, sizeof(name), "%s.onnx", role);
+    PetscCall(rt_job_path(job, name, path));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                             char hash[RT_HASH_TEXT])
+{
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBegin;
+  PetscCall(rt_model_read_if_there(job, role, info, graph, hash));
+  if (*graph) PetscFunctionReturn(0);
+  PetscCall(rt_model_path(job, role, path));
+  if (is_own(job, role)) RtFail("%s: the %s cannot be read: there is no such file", path, role);
+  RtFail("%s is missing: run `retort %s` first%s", path, strcmp(role, "teacher") ? "distill" : "train",
+         strcmp(role, "teacher") ? "" : ", or name your own model with -teacher_model");
+}
+
+PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
+                                      char hash[RT_HASH_TEXT])
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+  int there = 0;
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  PetscCall(rt_model_path(job, role, path));
+  if (job->rank == 0) there = rt_file_exists(path);
+  PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
+  if (!there) PetscFunctionReturn(0);
+  error = rt_onnx_read(path, graph, hash);
+  if (!error) error = rt_recipe_check(*graph, info, role);
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatasetInfo *info, const RtModelInput *input,
+                               RtGraph **graph)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  int64_t hidden[RT_OPTIONS_LIST];
+  double dropout[RT_OPTIONS_LIST];
+  RtRecipe recipe = {.hidden = hidden,
+                     .dropout = dropout,
+                     .width = input->width,
+                     .mean = input->mean,
+                     .deviation = input->deviation,
+                     .seed = job->seed};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  if (model[0]) {
+    error = rt_onnx_read(model, graph, NULL);
+    if (!error) error = rt_recipe_check(*graph, info, role);
+  } else {
+    recipe.layers = rt_options_ints(job->options, role, "hidden", hidden);
+    recipe.dropouts = rt_options_reals(job->options, role, "dropout", dropout);
+    if (recipe.dropouts > recipe.layers + 1)
+      RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
+    if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
+    error = rt_recipe_mlp(&recipe, info, graph);
+  }
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_write(const RtJob *job, const char *role, const char *record, int64_t epoch, double accuracy,
+                              RtGraph *graph)
+{
+  char path[PETSC_MAX_PATH_LEN], name[32], text[32];
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof(name), "%s.onnx", role);
+  PetscCall(rt_job_path(job, name, path));
+  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
+  PetscCall(rt_graph_set_metadata(graph, "retort_role", role));
+  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  snprintf(text, sizeof(text), "%lld", (long long)epoch);
+  PetscCall(rt_graph_set_metadata(graph, "retort_epoch", text));
+  if (!isnan(accuracy)) {
+    snprintf(text, sizeof(text), "%.6f", accuracy);
+    PetscCall(rt_graph_set_metadata(graph, "retort_holdout_accuracy", text));
+  }
+  if (job->rank == 0) error = rt_onnx_write(graph, path, NULL);
+  RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,30 @@
+/* Models made from a description: multilayer perceptrons. Not collective. */
+#ifndef RT_MODEL_RECIPE_H
+#define RT_MODEL_RECIPE_H
+
+#include <retort/dataset.h>
+#include <retort/graph.h>
+
+typedef struct {
+  int layers;
+  const int64_t *hidden; /* [layers] units */
+  int dropouts;
+  const double *dropout;  /* of the input, then of each hidden layer; missing ones are 0 */
+  double mean, deviation; /* the input is (x - mean) / deviation; deviation 0: taken as it is */
+  int width;              /* numbers that it gives a sample; 0: the dataset's classes or targets */
+  uint64_t seed;          /* of the initial weights */
+} RtRecipe;
+
+/* Input `input`: [sample, …] in the dataset's physical units; output `logits` (or `output`): [sample, classes or
+   targets]. Weights are [in, out], normal with variance 2 / in (He et al., arXiv 1502.01852), of the last layer 1 / in;
+   biases are zero. */
+PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, RtGraph **graph);
+
+/* Whether a model reads this dataset's samples, gives its number of classes or targets, and has finite weights. what:
+   "teacher" or "student", for the message. */
+PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what);
+
+/* Numbers in one row of a model's output. */
+PetscErrorCode rt_recipe_width(const RtGraph *graph, int *width);
+
+#endif

@@ -1,0 +1,211 @@
+#include "train/snapshot.h"
+
+#include "core/memory.h"
+#include "job/options.h"
+#include "netcdf/archive.h"
+#include "netcdf/seal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { STEP, STEPS, BEST_EPOCH, COUNTERS };
+
+static const char title[] = "Checkpoint of training";
+static const char *const moment_name[2] = {"first_moment", "second_moment"};
+
+PetscErrorCode rt_snapshot_create(const RtTrainer *t, RtSnapshot **snapshot)
+{
+  size_t bytes = (size_t)t->graph->flat * sizeof(float);
+  RtSnapshot *s;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&s));
+  *snapshot = s;
+  s->role = t->params->role;
+  s->record = t->params->record;
+  s->flat = t->graph->flat;
+  s->epochs = t->params->epochs;
+  s->steps = t->steps;
+  s->moments = t->params->optimizer->moments;
+  PetscCall(rt_memory_create(bytes, &s->parameter));
+  if (t->best) PetscCall(rt_memory_create(bytes, &s->best));
+  for (int m = 0; m < s->moments; m++) PetscCall(rt_memory_create(bytes, &s->moment[m]));
+  PetscCall(PetscCalloc1(s->epochs * RT_HISTORY_COLUMNS, &s->history));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_snapshot_destroy(RtSnapshot **snapshot)
+{
+  RtSnapshot *s = *snapshot;
+
+  PetscFunctionBegin;
+  if (!s) PetscFunctionReturn(0);
+  PetscCall(rt_memory_destroy(&s->parameter));
+  PetscCall(rt_memory_destroy(&s->best));
+  for (int m = 0; m < 2; m++) PetscCall(rt_memory_destroy(&s->moment[m]));
+  PetscCall(PetscFree(s->history));
+  PetscCall(PetscFree(*snapshot));
+  PetscFunctionReturn(0);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+static PetscErrorCode put(RtArchive *archive, const char *name, const char *long_name, const char *dimension,
+                          RtArchiveType type, const void *data)
+{
+  RtArchiveArray array = {
+      .name = name, .units = "1", .long_name = long_name, .dimension = {dimension}, .type = type, .data = data};
+
+  PetscFunctionBegin;
+  if (!strcmp(dimension, "epoch")) array.dimension[1] = "column";
+  PetscCall(rt_archive_put(archive, &array));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_small(RtArchive *archive, const RtSnapshot *s)
+{
+  int64_t word[RT_SUMS * RT_EXACT_WORDS];
+  int64_t counter[COUNTERS] = {[STEP] = s->step, [STEPS] = s->steps, [BEST_EPOCH] = s->best_epoch};
+  double best[2] = {s->best_accuracy, s->best_loss};
+
+  PetscFunctionBegin;
+  for (int i = 0; i < RT_SUMS; i++) rt_exact_pack(&s->sum[i], word + i * RT_EXACT_WORDS);
+  PetscCall(rt_archive_put_text(archive, NULL, "role", s->role));
+  PetscCall(rt_archive_put_text(archive, NULL, "options", s->record));
+  PetscCall(rt_archive_dimension(archive, "flat", s->flat));
+  PetscCall(rt_archive_dimension(archive, "counter", COUNTERS));
+  PetscCall(rt_archive_dimension(archive, "measure", 2));
+  PetscCall(rt_archive_dimension(archive, "sum_word", RT_SUMS * RT_EXACT_WORDS));
+  PetscCall(
+      put(archive, "counters", "steps done, steps in an epoch, best epoch", "counter", RT_ARCHIVE_INT64, counter));
+  PetscCall(put(archive, "best", "accuracy and loss of the best epoch", "measure", RT_ARCHIVE_DOUBLE, best));
+  PetscCall(put(archive, "sums", "exact sums of the epoch that is not done", "sum_word", RT_ARCHIVE_INT64, word));
+  if (!s->records) PetscFunctionReturn(0);
+  PetscCall(rt_archive_dimension(archive, "epoch", s->records));
+  PetscCall(rt_archive_dimension(archive, "column", RT_HISTORY_COLUMNS));
+  PetscCall(put(archive, "history", "history of the epochs that are done", "epoch", RT_ARCHIVE_DOUBLE, s->history));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode put_all(RtArchive *archive, const RtSnapshot *s)
+{
+  PetscFunctionBegin;
+  PetscCall(put_small(archive, s));
+  PetscCall(put(archive, "parameters", "parameters of the model", "flat", RT_ARCHIVE_FLOAT, s->parameter));
+  if (s->best_epoch)
+    PetscCall(put(archive, "best_parameters", "parameters of the best epoch", "flat", RT_ARCHIVE_FLOAT, s->best));
+  for (int m = 0; m < s->moments; m++)
+    PetscCall(put(archive, moment_name[m], "state of the optimizer", "flat", RT_ARCHIVE_FLOAT, s->moment[m]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_snapshot_write(const RtSnapshot *snapshot, const char *path)
+{
+  RtArchive *archive = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_create(path, title, &archive));
+  rt_archive_seal(archive);
+  error = put_all(archive, snapshot);
+  if (error) PetscCall(rt_archive_discard(&archive));
+  PetscCall(error);
+  PetscCall(rt_archive_commit(&archive));
+  PetscFunctionReturn(0);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+/* Open a file whose every byte is as it was written: HDF5 is not asked about damaged ones, which may crash it. */
+static PetscErrorCode open_whole(const char *path, RtArchive **archive)
+{
+  RtSeal seal;
+
+  PetscFunctionBegin;
+  PetscCall(rt_seal_check(path, NULL, &seal));
+  RtCheck(seal != RT_SEAL_NONE, "%s is damaged: it is cut off, or its end was altered", path);
+  RtCheck(seal == RT_SEAL_WHOLE, "%s is damaged: its checksum is not that of its content", path);
+  PetscCall(rt_archive_open(path, archive));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode get_all(RtSnapshot *s, const char *path, const RtArchive *archive)
+{
+  int64_t counter[COUNTERS], word[RT_SUMS * RT_EXACT_WORDS], done;
+  double best[2];
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get(archive, "counters", RT_ARCHIVE_INT64, COUNTERS, counter));
+  PetscCall(rt_archive_get(archive, "best", RT_ARCHIVE_DOUBLE, 2, best));
+  PetscCall(rt_archive_get(archive, "sums", RT_ARCHIVE_INT64, RT_SUMS * RT_EXACT_WORDS, word));
+  s->records = PetscMax(0, rt_archive_length(archive, "history") / RT_HISTORY_COLUMNS);
+  s->step = counter[STEP];
+  s->best_epoch = counter[BEST_EPOCH];
+  s->best_accuracy = best[0];
+  s->best_loss = best[1];
+  done = s->step / s->steps; /* an epoch whose steps are done may still lack its end */
+  RtCheck(counter[STEPS] == s->steps && s->step >= 0 && done <= s->epochs && s->records <= done &&
+              s->records >= (s->step - 1) / s->steps && s->best_epoch >= 0 && s->best_epoch <= s->records &&
+              (s->best || !s->best_epoch),
+          "%s holds an impossible state", path);
+  for (int i = 0; i < RT_SUMS; i++) rt_exact_unpack(&s->sum[i], word + i * RT_EXACT_WORDS);
+  if (s->records)
+    PetscCall(rt_archive_get(archive, "history", RT_ARCHIVE_DOUBLE, s->records * RT_HISTORY_COLUMNS, s->history));
+  PetscCall(rt_archive_get(archive, "parameters", RT_ARCHIVE_FLOAT, s->flat, s->parameter));
+  if (s->best_epoch) PetscCall(rt_archive_get(archive, "best_parameters", RT_ARCHIVE_FLOAT, s->flat, s->best));
+  for (int m = 0; m < s->moments; m++)
+    PetscCall(rt_archive_get(archive, moment_name[m], RT_ARCHIVE_FLOAT, s->flat, s->moment[m]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_snapshot_read(RtSnapshot *snapshot, const char *path, RtSnapshotOptions *options)
+{
+  RtArchive *archive = NULL;
+  char *record = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(open_whole(path, &archive));
+  error = rt_archive_get_text(archive, "options", &record);
+  if (!error)
+    options->differs =
+        rt_options_differ(record ? record : "", snapshot->record, options->name, options->before, options->now);
+  if (!error && !options->differs) error = get_all(snapshot, path, archive);
+  PetscCall(PetscFree(record));
+  PetscCall(rt_archive_close(&archive));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode describe(const RtArchive *archive, RtSnapshotInfo *info, bool *found)
+{
+  int64_t counter[COUNTERS];
+  char *role;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get_text(archive, "role", &role));
+  *found = role && rt_archive_length(archive, "counters") == COUNTERS;
+  if (*found) snprintf(info->role, sizeof(info->role), "%s", role);
+  PetscCall(PetscFree(role));
+  if (!*found) PetscFunctionReturn(0);
+  PetscCall(rt_archive_get(archive, "counters", RT_ARCHIVE_INT64, COUNTERS, counter));
+  info->step = counter[STEP];
+  info->steps = counter[STEPS];
+  info->best_epoch = counter[BEST_EPOCH];
+  info->records = PetscMax(0, rt_archive_length(archive, "history") / RT_HISTORY_COLUMNS);
+  info->flat = rt_archive_length(archive, "parameters");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_snapshot_describe(const char *path, RtSnapshotInfo *info, bool *found)
+{
+  RtArchive *archive = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(open_whole(path, &archive));
+  error = describe(archive, info, found);
+  PetscCall(rt_archive_close(&archive));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
