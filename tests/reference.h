@@ -215,7 +215,7 @@ static void rt_reference_destroy(RtReference *r)
 static const RtReferenceValue *rt_reference_run(const RtReference *r)
 {
   for (int i = 0; i < r->graph->nodes; i++) rt_reference_node(r, &r->graph->node[i]);
-  return &r->value[rt_graph_logits(r->graph)];
+  return &r->value[rt_tap_logits(r->graph)];
 }
 
 static double rt_reference_scalar(const RtReference *r, const float *c)
@@ -278,7 +278,7 @@ __attribute__((unused)) static double rt_reference_compare(RtGraph *graph, int64
   }
   rt_reference_create(graph, batch, input, &r);
   y = rt_reference_run(&r);
-  if (rt_plan_shape(plan, rt_graph_logits(graph), shape) != y->ndim ||
+  if (rt_plan_shape(plan, rt_tap_logits(graph), shape) != y->ndim ||
       memcmp(shape, y->dim, (size_t)y->ndim * sizeof(*shape)))
     worst = INFINITY;
   c = malloc((size_t)y->size * sizeof(float));
@@ -289,12 +289,12 @@ __attribute__((unused)) static double rt_reference_compare(RtGraph *graph, int64
   for (int64_t i = 0; i < graph->flat; i++) gradient[i] = 1e30f;
   RT_MUST(rt_plan_forward(plan, work));
   for (int64_t i = 0; i < y->size; i++) {
-    double difference = fabs(rt_work_logits(work)[i] - y->x[i]);
+    double difference = fabs(((const float *)rt_work_tap(work, 0))[i] - y->x[i]);
 
     if (!(difference <= worst)) worst = isnan(difference) ? INFINITY : difference;
     most = fmax(most, fabs(y->x[i]));
   }
-  memcpy(rt_work_dlogits(work), c, (size_t)y->size * sizeof(float));
+  memcpy(rt_work_dtap(work, 0), c, (size_t)y->size * sizeof(float));
   RT_MUST(rt_plan_backward(plan, work, gradient));
   rt_reference_gradient(&r, c, wanted);
   for (int id = 0; id < graph->values; id++) {

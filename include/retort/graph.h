@@ -92,10 +92,6 @@ PetscErrorCode rt_graph_add_output(RtGraph *graph, int id);
    Errors: all unsupported nodes in one message, by node name and operator; a cycle; a value that nothing computes. */
 PetscErrorCode rt_graph_finish(RtGraph *graph);
 
-/* The value whose elements are logits (or the regression result): the first output, or what enters it where the model
-   ends in Softmax or LogSoftmax. */
-int rt_graph_logits(const RtGraph *graph);
-
 /* What to call a node in messages: its name, or that of its first result. */
 const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);
 

@@ -4,22 +4,24 @@
 #ifndef RETORT_PLAN_H
 #define RETORT_PLAN_H
 
-#include <retort/graph.h>
+#include <retort/tap.h>
 
 typedef enum { RT_PRECISION_FP32, RT_PRECISION_BF16 } RtPrecision;
 
 typedef struct {
   int64_t batch;         /* samples in one run */
   bool training;         /* keep what backward needs; dropout is active */
-  bool outputs;          /* compute all outputs of the model, not only what the logits need */
   int threads;           /* works that may run at once, each in a thread of its own; 0 means 1 */
+  int taps;              /* what is computed; 0: the logits, in training with a gradient */
+  const RtTap *tap;      /* [taps] copied */
   RtPrecision precision; /* of the factors of matrix products; sums and all else are float */
 } RtPlanParams;
 
 typedef struct RtPlan RtPlan;
 typedef struct RtWork RtWork;
 
-/* graph: finished, and must outlive the plan. Errors: shapes that do not fit, by node name. */
+/* graph: finished, and must outlive the plan. Errors: shapes that do not fit, by node name; in training, a tap
+   with a gradient that depends on no parameter. */
 PetscErrorCode rt_plan_create(const RtGraph *graph, const RtPlanParams *params, RtPlan **plan);
 PetscErrorCode rt_plan_destroy(RtPlan **plan);
 
@@ -38,18 +40,21 @@ PetscErrorCode rt_work_destroy(RtWork **work);
 
 /* Where the caller puts the input before a run: [batch, …] of the input's type. */
 void *rt_work_input(RtWork *work, int input);
-/* The logits, [batch, classes], after rt_plan_forward; valid until the next run. */
-const float *rt_work_logits(const RtWork *work);
-/* The elements of output number `output` of the model, where the plan was made with `outputs`. */
-const void *rt_work_output(const RtWork *work, int output);
-/* Where the caller puts the gradient of the logits before rt_plan_backward, [batch, classes]. */
-float *rt_work_dlogits(RtWork *work);
+/* The elements of a tap after rt_plan_forward, in its value's type and shape; in training until backward begins,
+   otherwise until the next run. */
+const void *rt_work_tap(const RtWork *work, int tap);
+/* Where the caller puts the gradient of a tap before rt_plan_backward: all of its elements. Taps whose values are names
+   for the same elements share this place; rt_plan_shared gives the first of them. */
+float *rt_work_dtap(RtWork *work, int tap);
+int rt_plan_shared(const RtPlan *plan, int tap);
+/* Whether backward gives a parameter of the graph a gradient; where it does not, the gradient is zero. */
+bool rt_plan_reaches(const RtPlan *plan, int value);
 
 /* Which random numbers dropout draws: f(seed, layer, epoch, sample, position). sample: [batch], must stay until the
    run ends. */
 void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_t *sample);
 
-/* Compute the logits (and the outputs, where wanted) from what stands in the inputs. */
+/* Compute the taps from what stands in the inputs. */
 PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work);
 /* The same, and show each float result as soon as it is computed: what a node gives, with the bias and the Relu that
    were fused to it. node: its name; data: [size]. */

@@ -10,6 +10,7 @@
 #include "model/dense.h"
 
 #include <math.h>
+#include <retort/tap.h>
 #include <string.h>
 
 static const double pca_energy = 0.75; /* of the input's variance */
@@ -241,7 +242,7 @@ static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, cons
 
   PetscFunctionBegin;
   RtCheck(
-      dense->output == rt_graph_logits(graph) && dense->bias >= 0,
+      dense->output == rt_tap_logits(graph) && dense->bias >= 0,
       "-student_init ridge solves the student's last layer, which must be a Gemm with a bias that gives the logits");
   PetscCall(rt_store_describe(job, data->info, teacher->hash, teacher->width, &data->augment, &store, dir));
   moments.joined = true;

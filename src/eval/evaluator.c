@@ -40,8 +40,9 @@ typedef struct {
 } Keep;
 
 static PetscErrorCode keep_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                                const float *logits)
+                                const float *const *row)
 {
+  const float *logits = row[0];
   const Keep *keep = context;
 
   PetscFunctionBegin;
@@ -53,8 +54,9 @@ static PetscErrorCode keep_rows(void *context, int thread, int64_t at, int64_t r
 
 /* After the first model has run, the second one's rows come with both at hand. */
 static PetscErrorCode count_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                                 const float *logits)
+                                 const float *const *row)
 {
+  const float *logits = row[0];
   Evaluator *e = context;
 
   PetscFunctionBegin;
@@ -263,21 +265,22 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
 {
   int64_t batch = rt_options_int(e->job->options, "eval", "batch"), block;
   bool has[RT_MODELS];
+  int width[RT_MODELS] = {0};
 
   PetscFunctionBegin;
   for (int m = 0; m < RT_MODELS; m++) {
     PetscCall(rt_model_read_if_there(e->job, role[m], e->info, &graph[m], result->hash[m]));
     has[m] = graph[m] != NULL;
     if (!has[m]) continue;
-    PetscCall(rt_recipe_width(graph[m], &e->width));
-    PetscCall(rt_predictor_create(graph[m], batch, RT_PRECISION_FP32, e->job->threads, &e->predictor[m]));
+    PetscCall(rt_recipe_width(graph[m], &width[m]));
+    e->width = width[m];
+    PetscCall(rt_predictor_create(graph[m], 0, NULL, batch, RT_PRECISION_FP32, e->job->threads, &e->predictor[m]));
     result->parameters[m] = graph[m]->parameters;
     result->bytes[m] = weight_bytes(graph[m]);
   }
   RtCheck(has[0] || has[1], "%s holds neither teacher.onnx nor student.onnx: run `retort train` or `retort distill`",
           e->job->dir);
-  RtCheck(!has[0] || !has[1] || rt_predictor_width(e->predictor[0]) == rt_predictor_width(e->predictor[1]),
-          "teacher and student give different numbers of outputs");
+  RtCheck(!has[0] || !has[1] || width[0] == width[1], "teacher and student give different numbers of outputs");
   PetscCall(PetscCalloc1(e->job->threads, &e->metrics));
   for (int t = 0; t < e->job->threads; t++)
     PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,

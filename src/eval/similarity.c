@@ -2,10 +2,10 @@
 
 #include "core/message.h"
 #include "label/moments.h"
-#include "model/dense.h"
 #include "netcdf/archive.h"
 
 #include <math.h>
+#include <retort/tap.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static PetscErrorCode list_layers(Similarity *s)
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  for (int m = 0; m < 2 && !error; m++) error = rt_dense_hidden(s->model[m].graph, &s->count[m], &value[m]);
+  for (int m = 0; m < 2 && !error; m++) error = rt_tap_layers(s->model[m].graph, &s->count[m], &value[m]);
   if (!error)
     error = PetscCalloc3(s->count[0] + s->count[1], &s->layer, s->count[0] + s->count[1] + 1, &s->start,
                          s->count[0] * s->count[1], &s->cka);

@@ -17,7 +17,7 @@ typedef struct {
 } RtSimilarityModel;
 
 /* Collective. Write cka.nc: `cka(teacher_layer, student_layer)` over all samples of the dataset, the same bits on any
-   number of ranks and threads; the layers are those of rt_dense_hidden. Errors: layers too wide for a rank's memory. */
+   number of ranks and threads; the layers are those of rt_tap_layers. Errors: layers too wide for a rank's memory. */
 PetscErrorCode rt_similarity_write(const RtJob *job, const RtDataset *dataset, const RtSimilarityModel model[2],
                                    bool *stopped);
 

@@ -108,7 +108,6 @@ PetscErrorCode rt_bound_create(RtPlan *plan)
     PetscCall(start_step(plan, i));
     PetscCall(bind_step(&plan->step[i]));
   }
-  plan->logits = &plan->tensor[rt_graph_logits(graph)];
   PetscFunctionReturn(0);
 }
 
@@ -117,7 +116,8 @@ static RtStep *only_reader(const RtPlan *plan, const RtTensor *tensor)
 {
   RtStep *reader = NULL;
 
-  if (tensor == plan->logits) return NULL;
+  for (int i = 0; i < plan->taps; i++)
+    if (&plan->tensor[plan->tap[i].value] == tensor) return NULL;
   for (int o = 0; o < plan->graph->outputs; o++)
     if (&plan->tensor[plan->graph->output[o]] == tensor) return NULL;
   for (int i = 0; i < plan->steps; i++)
@@ -167,9 +167,7 @@ PetscErrorCode rt_bound_prune(RtPlan *plan)
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(plan->graph->values, &needed));
-  needed[plan->logits->root - plan->tensor] = true;
-  for (int o = 0; plan->params.outputs && o < plan->graph->outputs; o++)
-    needed[plan->tensor[plan->graph->output[o]].root - plan->tensor] = true;
+  for (int i = 0; i < plan->taps; i++) needed[plan->tensor[plan->tap[i].value].root - plan->tensor] = true;
   for (int i = plan->steps - 1; i >= 0; i--) {
     RtStep *step = &plan->step[i];
     bool wanted = false;
@@ -207,13 +205,30 @@ static PetscErrorCode find_ready(RtPlan *plan)
   PetscFunctionReturn(0);
 }
 
+/* Where backward begins. */
+static PetscErrorCode reach_taps(RtPlan *plan)
+{
+  PetscFunctionBegin;
+  for (int i = 0; i < plan->taps; i++) {
+    const RtTensor *tensor = &plan->tensor[plan->tap[i].value], *root = tensor->root;
+
+    if (!plan->tap[i].gradient) continue;
+    RtCheck(root->type == RT_FLOAT && root->differentiable && root->place == RT_PLACE_WORK,
+            "'%s' does not depend on a parameter of the model, so nothing can be trained there", tensor->name);
+    plan->reached[root - plan->tensor] = true;
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_bound_differentiate(RtPlan *plan)
 {
-  bool *reached; /* [values] the gradient of this root has its first part */
+  bool *reached; /* the gradient of this root has its first part */
 
   PetscFunctionBegin;
-  PetscCall(PetscCalloc1(plan->graph->values, &reached));
-  reached[plan->logits->root - plan->tensor] = true;
+  RtCheck(plan->graph->parameters > 0, "the model has no parameters to train");
+  PetscCall(PetscCalloc1(plan->graph->values, &plan->reached));
+  reached = plan->reached;
+  PetscCall(reach_taps(plan));
   for (int i = plan->steps - 1; i >= 0; i--) {
     RtStep *step = &plan->step[i];
 
@@ -227,18 +242,8 @@ PetscErrorCode rt_bound_differentiate(RtPlan *plan)
       step->din[k] = root->place == RT_PLACE_PARAMETER && !reached[id] ? RT_DIN_PARAMETER : 0;
       reached[id] = true;
     }
-    if (step->op->backward) continue;
-    PetscCall(PetscFree(reached));
-    RtFail("node '%s' (%s) cannot be trained through", step->name, step->op->type);
+    RtCheck(step->op->backward, "node '%s' (%s) cannot be trained through", step->name, step->op->type);
   }
-  for (int i = 0; i < plan->graph->values; i++) {
-    /* A parameter that the logits do not depend on would keep stale numbers in its gradient. */
-    if (plan->graph->value[i].kind != RT_VALUE_PARAMETER || reached[i]) continue;
-    PetscCall(PetscFree(reached));
-    RtFail("the parameter '%s' has no influence on the model's first output", plan->graph->value[i].name);
-  }
-  PetscCall(PetscFree(reached));
-  RtCheck(plan->graph->parameters > 0 && plan->logits->root->differentiable, "the model has no parameters to train");
   PetscCall(find_ready(plan));
   PetscFunctionReturn(0);
 }

@@ -10,7 +10,9 @@ struct RtPlan {
   int steps, works;
   RtTensor *tensor; /* [graph->values] */
   RtStep *step;     /* [steps] one a node */
-  RtTensor *logits;
+  int taps;
+  RtTap *tap;    /* [taps] */
+  bool *reached; /* [graph->values] training: it gets a gradient */
   size_t slab, packed_size;
   char *packed;
   const float *parameter;
@@ -21,9 +23,9 @@ struct RtPlan {
 PetscErrorCode rt_bound_create(RtPlan *plan);
 /* Let a matrix product do the bias and the Relu that follow it. */
 void rt_bound_fuse(RtPlan *plan);
-/* Mark what the logits (or all outputs) do not need with `skip`. */
+/* Mark what the taps do not need with `skip`. */
 PetscErrorCode rt_bound_prune(RtPlan *plan);
-/* Decide where gradients go: din, dadd. Only for training. Errors: no parameter is used. */
+/* Decide where gradients go: din, dadd. Only for training. Errors: a tap that depends on no parameter. */
 PetscErrorCode rt_bound_differentiate(RtPlan *plan);
 /* Place everything in the slab by lifetimes. */
 PetscErrorCode rt_bound_place(RtPlan *plan);

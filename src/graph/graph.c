@@ -233,19 +233,6 @@ const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node)
   return node->outputs > 0 && node->output[0] >= 0 ? graph->value[node->output[0]].name : "(no name)";
 }
 
-int rt_graph_logits(const RtGraph *graph)
-{
-  int id = graph->output[0];
-
-  for (int i = 0; i < graph->nodes; i++) {
-    const RtNode *node = &graph->node[i];
-
-    if (node->output[0] == id && (!strcmp(node->op->type, "Softmax") || !strcmp(node->op->type, "LogSoftmax")))
-      return node->input[0];
-  }
-  return id;
-}
-
 /* Node that computes each value; -1 for inputs, parameters and constants. */
 static PetscErrorCode find_producers(const RtGraph *graph, int *producer)
 {

@@ -54,9 +54,7 @@ static void find_uses(Lifetimes *l)
       if (trained && (step->needs & RT_NEEDS_OUTPUT)) use(l, step->out[k], backward);
     }
   }
-  use(l, plan->logits, plan->params.training ? loss : end);
-  for (int o = 0; plan->params.outputs && o < plan->graph->outputs; o++)
-    use(l, &plan->tensor[plan->graph->output[o]], end);
+  for (int i = 0; i < plan->taps; i++) use(l, &plan->tensor[plan->tap[i].value], plan->params.training ? loss : end);
 }
 
 static void request_values(Lifetimes *l)
@@ -76,7 +74,8 @@ static void request_gradients(Lifetimes *l)
 {
   const RtPlan *plan = l->plan;
 
-  l->dfirst[plan->logits->root - plan->tensor] = plan->steps;
+  for (int i = 0; i < plan->taps; i++)
+    if (plan->tap[i].gradient) l->dfirst[plan->tensor[plan->tap[i].value].root - plan->tensor] = plan->steps;
   for (int s = plan->steps - 1; s >= 0; s--) {
     RtStep *step = &plan->step[s];
     int moment = 2 * plan->steps - s;

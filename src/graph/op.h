@@ -77,6 +77,8 @@ struct RtOp {
   int64_t opset_min;  /* earliest opset with this meaning */
   unsigned trainable; /* bit i: a float constant at input i is a parameter */
   unsigned needs;     /* what backward reads: RT_NEEDS_INPUT, RT_NEEDS_OUTPUT */
+  bool renames;       /* the output's elements are those of input 0, in their order */
+  bool softmax;       /* gives the probabilities, or their logarithms, whose logits are input 0 */
   bool linear;        /* a matrix product that can do the bias (as input 2) and the Relu that follow it */
   bool host;          /* computes sizes: runs when the plan is made, through fold */
   /* Write into `why` if the node's attributes or inputs are not supported; leave it empty if they are. May be NULL. */

@@ -3,6 +3,20 @@
 #include "core/memory.h"
 #include "graph/bound.h"
 
+#include <string.h>
+
+/* Those that are asked for, or the logits. */
+static PetscErrorCode copy_taps(RtPlan *plan)
+{
+  const RtTap logits = {rt_tap_logits(plan->graph), plan->params.training};
+
+  PetscFunctionBegin;
+  plan->taps = PetscMax(1, plan->params.taps);
+  PetscCall(PetscMalloc1(plan->taps, &plan->tap));
+  PetscCall(PetscArraycpy(plan->tap, plan->params.taps ? plan->params.tap : &logits, plan->taps));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_plan_create(const RtGraph *graph, const RtPlanParams *params, RtPlan **plan)
 {
   RtPlan *p;
@@ -13,7 +27,8 @@ PetscErrorCode rt_plan_create(const RtGraph *graph, const RtPlanParams *params, 
   p->graph = graph;
   p->params = *params;
   p->params.threads = PetscMax(1, params->threads);
-  error = rt_bound_create(p);
+  error = copy_taps(p);
+  if (!error) error = rt_bound_create(p);
   if (!error) rt_bound_fuse(p);
   if (!error) error = rt_bound_prune(p);
   if (!error && params->training) error = rt_bound_differentiate(p);
@@ -51,6 +66,8 @@ PetscErrorCode rt_plan_destroy(RtPlan **plan)
     PetscCall(PetscFree(step->dadd));
   }
   for (int i = 0; p->tensor && i < p->graph->values; i++) PetscCall(PetscFree(p->tensor[i].folded));
+  PetscCall(PetscFree(p->tap));
+  PetscCall(PetscFree(p->reached));
   PetscCall(PetscFree(p->ready));
   PetscCall(PetscFree(p->step));
   PetscCall(PetscFree(p->tensor));
@@ -111,19 +128,27 @@ void *rt_work_input(RtWork *work, int input)
   return rt_op_data(work, &work->plan->tensor[work->plan->graph->input[input]]);
 }
 
-const float *rt_work_logits(const RtWork *work)
+const void *rt_work_tap(const RtWork *work, int tap)
 {
-  return rt_op_data(work, work->plan->logits);
+  return rt_op_data(work, &work->plan->tensor[work->plan->tap[tap].value]);
 }
 
-const void *rt_work_output(const RtWork *work, int output)
+float *rt_work_dtap(RtWork *work, int tap)
 {
-  return rt_op_data(work, &work->plan->tensor[work->plan->graph->output[output]]);
+  return rt_op_dout(work, &work->plan->tensor[work->plan->tap[tap].value]);
 }
 
-float *rt_work_dlogits(RtWork *work)
+int rt_plan_shared(const RtPlan *plan, int tap)
 {
-  return rt_op_dout(work, work->plan->logits);
+  int first = 0;
+
+  while (plan->tensor[plan->tap[first].value].root != plan->tensor[plan->tap[tap].value].root) first++;
+  return first;
+}
+
+bool rt_plan_reaches(const RtPlan *plan, int value)
+{
+  return plan->reached[value];
 }
 
 void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_t *sample)
@@ -187,6 +212,12 @@ PetscErrorCode rt_plan_backward_by_parts(const RtPlan *plan, RtWork *work, float
 
   PetscFunctionBegin;
   work->gradient = gradient;
+  for (int i = 0; i < plan->graph->values; i++) {
+    const RtValue *value = &plan->graph->value[i];
+
+    if (value->kind == RT_VALUE_PARAMETER && !plan->reached[i])
+      memset(gradient + value->offset, 0, (size_t)value->size * sizeof(float));
+  }
   for (int s = plan->steps - 1; s >= 0; s--) {
     const RtStep *step = &plan->step[s];
     bool wanted = false;

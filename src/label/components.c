@@ -9,7 +9,6 @@
 #include "label/features.h"
 #include "label/moments.h"
 #include "linalg/eigen.h"
-#include "model/dense.h"
 #include "netcdf/archive.h"
 #include "netcdf/seal.h"
 
@@ -23,22 +22,18 @@ static const double pause_seconds = 0.2; /* between two looks for the file that 
 /* What is done next; rank 0 finds out. */
 enum { LOAD, MAKE, WAIT };
 
-/* The value that -label_features names: a hidden layer by its number from 1, a value, or a node's first result. */
+/* The value that -label_features names: a hidden layer by its number alone, or a tap. */
 static PetscErrorCode find_layer(const RtGraph *graph, const char *name, int *value)
 {
-  int *hidden, count;
+  int *layer, count;
   char *end;
   long number = strtol(name, &end, 10);
 
   PetscFunctionBegin;
-  PetscCall(rt_dense_hidden(graph, &count, &hidden));
-  *value = !*end && number >= 1 && number < count ? hidden[number - 1] : -1;
-  PetscCall(PetscFree(hidden));
-  if (*value < 0) *value = rt_graph_find(graph, name); /* older exporters name values by numbers */
-  for (int i = 0; i < graph->nodes && *value < 0; i++)
-    if (!strcmp(graph->node[i].name, name)) *value = graph->node[i].output[0];
-  RtCheck(*value >= 0, "-label_features %s: the teacher has %d hidden layer%s, and no node or value of that name", name,
-          count - 1, count == 2 ? "" : "s");
+  PetscCall(rt_tap_layers(graph, &count, &layer));
+  *value = !*end && number >= 1 && number < count ? layer[number - 1] : -1;
+  PetscCall(PetscFree(layer));
+  if (*value < 0) PetscCall(rt_tap_find(graph, name, "teacher", value));
   PetscFunctionReturn(0);
 }
 

@@ -15,11 +15,12 @@ enum {
 };
 
 struct RtFeatures {
-  RtGraph view; /* the graph with the chosen values as its outputs; all else is shared */
+  const RtGraph *graph;
   RtPlan *plan;
-  int threads;
+  int threads, values;
   RtWork **work;  /* [threads] */
-  int64_t *width; /* [view.outputs] */
+  RtTap *tap;     /* [values] */
+  int64_t *width; /* [values] */
 };
 
 static PetscErrorCode check_value(const RtGraph *graph, const RtPlan *plan, int value, int64_t *width)
@@ -39,7 +40,8 @@ static PetscErrorCode check_value(const RtGraph *graph, const RtPlan *plan, int 
 
 PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width)
 {
-  RtPlanParams params = {.batch = MICRO};
+  RtTap tap = {.value = value};
+  RtPlanParams params = {.batch = MICRO, .taps = 1, .tap = &tap};
   RtPlan *plan = NULL;
   PetscErrorCode error;
 
@@ -53,15 +55,16 @@ PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width
 
 static PetscErrorCode start(RtFeatures *f, const int *value)
 {
-  RtPlanParams params = {.batch = MICRO, .threads = f->threads, .outputs = true};
+  RtPlanParams params = {.batch = MICRO, .threads = f->threads, .taps = f->values};
 
   PetscFunctionBegin;
-  PetscCall(PetscCalloc3(f->view.outputs, &f->view.output, f->view.outputs, &f->width, f->threads, &f->work));
-  PetscCall(PetscArraycpy(f->view.output, value, f->view.outputs));
-  PetscCall(rt_plan_create(&f->view, &params, &f->plan));
-  for (int i = 0; i < f->view.outputs; i++) PetscCall(check_value(&f->view, f->plan, value[i], &f->width[i]));
+  PetscCall(PetscCalloc3(f->values, &f->tap, f->values, &f->width, f->threads, &f->work));
+  for (int i = 0; i < f->values; i++) f->tap[i].value = value[i];
+  params.tap = f->tap;
+  PetscCall(rt_plan_create(f->graph, &params, &f->plan));
+  for (int i = 0; i < f->values; i++) PetscCall(check_value(f->graph, f->plan, value[i], &f->width[i]));
   for (int t = 0; t < f->threads; t++) PetscCall(rt_work_create(f->plan, &f->work[t]));
-  PetscCall(rt_plan_set_parameters(f->plan, f->view.parameter));
+  PetscCall(rt_plan_set_parameters(f->plan, f->graph->parameter));
   PetscFunctionReturn(0);
 }
 
@@ -73,9 +76,8 @@ PetscErrorCode rt_features_create(const RtGraph *graph, int values, const int *v
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&f));
-  f->view = *graph;
-  f->view.outputs = values;
-  f->view.output = NULL;
+  f->graph = graph;
+  f->values = values;
   f->threads = threads;
   error = start(f, value);
   if (error) PetscCall(rt_features_destroy(&f));
@@ -92,7 +94,7 @@ PetscErrorCode rt_features_destroy(RtFeatures **features)
   if (!f) PetscFunctionReturn(0);
   for (int t = 0; f->work && t < f->threads; t++) PetscCall(rt_work_destroy(&f->work[t]));
   PetscCall(rt_plan_destroy(&f->plan));
-  PetscCall(PetscFree3(f->view.output, f->width, f->work));
+  PetscCall(PetscFree3(f->tap, f->width, f->work));
   PetscCall(PetscFree(*features));
   PetscFunctionReturn(0);
 }
@@ -113,7 +115,7 @@ typedef struct {
   float **row;    /* [rows][BLOCK · MICRO, width] */
 } Block;
 
-/* One micro-batch through one model. count: samples in the block; row: [outputs] of this model. */
+/* One micro-batch through one model. count: samples in the block; row: [values] of this model. */
 static PetscErrorCode run_micro(RtFeatures *f, int thread, const Block *b, int64_t at, int64_t count, float *const *row)
 {
   RtWork *work = f->work[thread];
@@ -123,8 +125,8 @@ static PetscErrorCode run_micro(RtFeatures *f, int thread, const Block *b, int64
   for (int64_t i = 0; i < MICRO; i++) place[i] = i < rows ? at + i : -1;
   rt_samples_fill(&b->list, NULL, MICRO, place, 0, rt_work_input(work, 0));
   PetscCall(rt_plan_forward(f->plan, work));
-  for (int o = 0; o < f->view.outputs; o++)
-    memcpy(row[o] + at * f->width[o], rt_work_output(work, o), (size_t)(rows * f->width[o]) * sizeof(float));
+  for (int o = 0; o < f->values; o++)
+    memcpy(row[o] + at * f->width[o], rt_work_tap(work, o), (size_t)(rows * f->width[o]) * sizeof(float));
   PetscFunctionReturn(0);
 }
 
@@ -170,7 +172,7 @@ static PetscErrorCode walk_block(Block *b, int64_t first, int64_t count)
   PetscFunctionBegin;
   choose(b, first, count, b->list.number);
   PetscCall(rt_gather_read(b->gather, 0, count, &b->list, 0, b->logits));
-  for (int m = 0, place = 0; m < walk->models; place += walk->features[m++]->view.outputs)
+  for (int m = 0, place = 0; m < walk->models; place += walk->features[m++]->values)
     PetscCall(run_model(walk->features[m], b, count, b->row + place));
   PetscCall(walk->take(walk->context, count, b->row, b->logits));
   PetscFunctionReturn(0);
@@ -209,10 +211,10 @@ static PetscErrorCode open_block(Block *b)
   PetscCall(rt_gather_create(walk->dataset, walk->store, walk->store_dir, PIECE, OPEN, &b->gather));
   PetscCall(rt_samples_reserve(info, BLOCK * MICRO, &b->list));
   if (walk->store) PetscCall(PetscMalloc1((size_t)BLOCK * MICRO * (size_t)walk->store->classes, &b->logits));
-  for (int m = 0; m < walk->models; m++) b->rows += walk->features[m]->view.outputs;
+  for (int m = 0; m < walk->models; m++) b->rows += walk->features[m]->values;
   PetscCall(PetscCalloc1(b->rows, &b->row));
   for (int m = 0, place = 0; m < walk->models; m++)
-    for (int o = 0; o < walk->features[m]->view.outputs; o++)
+    for (int o = 0; o < walk->features[m]->values; o++)
       PetscCall(PetscMalloc1(BLOCK * MICRO * walk->features[m]->width[o], &b->row[place++]));
   PetscFunctionReturn(0);
 }

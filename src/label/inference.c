@@ -25,7 +25,7 @@ PetscErrorCode rt_inference_open(const RtJob *job, RtInference *inference, bool 
   RtInference *i = inference;
   const char *path;
   char hash[RT_HASH_TEXT];
-  int width;
+  int width, value[2];
 
   PetscFunctionBegin;
   *stopped = false;
@@ -41,10 +41,12 @@ PetscErrorCode rt_inference_open(const RtJob *job, RtInference *inference, bool 
   PetscCall(rt_components_open(&(RtComponentsSource){job, i->dataset, i->teacher, hash}, &i->components, stopped));
   if (*stopped) PetscFunctionReturn(0);
   PetscCall(describe_features(i));
-  RtAgree(job->comm, rt_predictor_create_tap(i->teacher, i->components.count ? i->components.value : -1,
-                                             rt_options_int(job->options, "label", "batch"),
-                                             strcmp(i->store.precision, "bf16") ? RT_PRECISION_FP32 : RT_PRECISION_BF16,
-                                             job->threads, &i->predictor));
+  value[0] = rt_tap_logits(i->teacher);
+  value[1] = i->components.value;
+  RtAgree(job->comm, rt_predictor_create(i->teacher, i->components.count ? 2 : 1, value,
+                                         rt_options_int(job->options, "label", "batch"),
+                                         strcmp(i->store.precision, "bf16") ? RT_PRECISION_FP32 : RT_PRECISION_BF16,
+                                         job->threads, &i->predictor));
   PetscFunctionReturn(0);
 }
 
@@ -71,9 +73,11 @@ typedef struct {
 } Place;
 
 static PetscErrorCode put_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                               const float *logits)
+                               const float *const *row)
 {
   Place *p = context;
+  const float *logits = row[0];
+  int64_t stride = (int64_t)p->views * p->components->count;
 
   PetscFunctionBegin;
   (void)thread;
@@ -84,22 +88,11 @@ static PetscErrorCode put_rows(void *context, int thread, int64_t at, int64_t ro
     memcpy(p->logits + ((at + r) * p->views + p->view) * p->width, logits + r * p->width,
            (size_t)p->width * sizeof(float));
   }
+  if (p->features)
+    rt_components_project(p->components, rows, row[1], stride,
+                          p->features + at * stride + p->view * p->components->count);
 #pragma omp atomic
   p->done += rows;
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode put_features(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                                   const float *activations)
-{
-  const Place *p = context;
-  int64_t stride = (int64_t)p->views * p->components->count;
-
-  PetscFunctionBegin;
-  (void)thread;
-  (void)sample;
-  rt_components_project(p->components, rows, activations, stride,
-                        p->features + at * stride + p->view * p->components->count);
   PetscFunctionReturn(0);
 }
 
@@ -132,8 +125,7 @@ PetscErrorCode rt_inference_run(const RtInference *inference, const RtSamples *s
                             .sample = sample,
                             .stride = 1,
                             .watch = watch ? watch_rows : NULL,
-                            .watch_context = &place,
-                            .tap = features ? put_features : NULL};
+                            .watch_context = &place};
 
   PetscFunctionBegin;
   for (place.view = 0; place.view < store->views && !place.ended; place.view++) {

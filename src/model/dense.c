@@ -107,33 +107,6 @@ int rt_dense_first(const RtGraph *graph)
   return -1;
 }
 
-/* Layers are what enters a product and comes from one; each once. */
-PetscErrorCode rt_dense_hidden(const RtGraph *graph, int *count, int **value)
-{
-  bool *deep, *listed; /* it comes from a product; it is in the list */
-
-  PetscFunctionBegin;
-  *count = 0;
-  PetscCall(PetscCalloc2(graph->values, &deep, graph->values, &listed));
-  PetscCall(PetscMalloc1(graph->nodes + 1, value));
-  listed[rt_graph_logits(graph)] = true;
-  for (int i = 0; i < graph->nodes; i++) {
-    const RtNode *node = &graph->node[i];
-    bool product = is_product(graph, node), below = product;
-
-    if (product && deep[node->input[0]] && !listed[node->input[0]]) {
-      listed[node->input[0]] = true;
-      (*value)[(*count)++] = node->input[0];
-    }
-    for (int k = 0; k < node->inputs; k++) below = below || (node->input[k] >= 0 && deep[node->input[k]]);
-    for (int k = 0; k < node->outputs; k++)
-      if (node->output[k] >= 0) deep[node->output[k]] = below;
-  }
-  (*value)[(*count)++] = rt_graph_logits(graph);
-  PetscCall(PetscFree2(deep, listed));
-  PetscFunctionReturn(0);
-}
-
 void rt_dense_get(const RtGraph *graph, const RtDense *dense, double *weight, double *bias)
 {
   for (int64_t i = 0; weight && i < dense->in; i++)

@@ -20,10 +20,6 @@ PetscErrorCode rt_dense_find(const RtGraph *graph, int *count, RtDense **dense);
 /* The node of the first product with a matrix of the model, also where it is no such layer; -1: there is none. */
 int rt_dense_first(const RtGraph *graph);
 
-/* The hidden layers' activations and the logits: what enters a product with a matrix of the model after another one,
-   each value once, in running order, and what the model gives. *value: ids, allocated with PetscMalloc. */
-PetscErrorCode rt_dense_hidden(const RtGraph *graph, int *count, int **value);
-
 /* weight: [in, out] row-major; bias: [out], zeros where there is none. Any may be NULL. */
 void rt_dense_get(const RtGraph *graph, const RtDense *dense, double *weight, double *bias);
 /* Errors: a bias where the layer has none. */

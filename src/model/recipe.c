@@ -141,7 +141,7 @@ static PetscErrorCode output_shape(const RtGraph *graph, int *ndim, int64_t *dim
 
   PetscFunctionBegin;
   PetscCall(rt_plan_create(graph, &params, &plan));
-  *ndim = rt_plan_shape(plan, rt_graph_logits(graph), dim);
+  *ndim = rt_plan_shape(plan, rt_tap_logits(graph), dim);
   PetscCall(rt_plan_destroy(&plan));
   PetscFunctionReturn(0);
 }

@@ -142,7 +142,7 @@ static PetscErrorCode shape_unsqueeze(RtStep *step)
 
 #define RESHAPE(name, most, oldest, rule)                                                                              \
   {                                                                                                                    \
-    .type = name, .inputs_min = 1, .inputs_max = most, .opset_min = oldest, .shape = rule                              \
+    .type = name, .inputs_min = 1, .inputs_max = most, .opset_min = oldest, .renames = true, .shape = rule             \
   }
 
 const RtOp rt_op_identity = RESHAPE("Identity", 1, 1, shape_identity);

@@ -121,8 +121,8 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
 
 #define SOFTMAX(name)                                                                                                  \
   {                                                                                                                    \
-    .type = name, .inputs_min = 1, .inputs_max = 1, .opset_min = 1, .needs = RT_NEEDS_OUTPUT, .shape = shape,          \
-    .setup = setup, .forward = forward, .backward = backward, .destroy = destroy                                       \
+    .type = name, .inputs_min = 1, .inputs_max = 1, .opset_min = 1, .needs = RT_NEEDS_OUTPUT, .softmax = true,         \
+    .shape = shape, .setup = setup, .forward = forward, .backward = backward, .destroy = destroy                       \
   }
 
 const RtOp rt_op_softmax = SOFTMAX("Softmax");

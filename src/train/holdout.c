@@ -16,8 +16,9 @@ typedef struct {
 
 /* The rows of one micro-batch, in pieces that fit the lane's buffers. */
 static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                               const float *logits)
+                               const float *const *row)
 {
+  const float *logits = row[0];
   Sink *sink = context;
   RtTrainer *t = sink->t;
   RtTrainerLane *lane = &t->lane[thread];

@@ -69,9 +69,9 @@ static PetscErrorCode loss(RtTrainer *t, RtTrainerLane *lane, int64_t samples, R
                        .scale = 1.0 / (double)samples};
 
   PetscFunctionBegin;
-  batch.student = rt_work_logits(lane->work);
+  batch.student = rt_work_tap(lane->work, 0);
   *sums = (RtLossSums){0};
-  PetscCall(t->params->loss->evaluate(&t->params->loss_params, &batch, rt_work_dlogits(lane->work), sums));
+  PetscCall(t->params->loss->evaluate(&t->params->loss_params, &batch, rt_work_dtap(lane->work, 0), sums));
   PetscFunctionReturn(0);
 }
 

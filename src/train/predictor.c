@@ -5,28 +5,33 @@
 #include <omp.h>
 
 struct RtPredictor {
-  RtGraph view; /* the graph, with the first output and the tap as its outputs; all else is shared */
-  int output[2];
   RtPlan *plan;
   int64_t batch;
-  int width, threads;
-  RtWork **work;    /* [threads] */
-  int64_t **sample; /* [threads][batch] */
+  int taps, threads;
+  RtWork **work;      /* [threads] */
+  int64_t **sample;   /* [threads][batch] */
+  const float ***row; /* [threads][taps] */
 };
 
-PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
-                                   RtPredictor **predictor)
+static PetscErrorCode make_plan(RtPredictor *p, const RtGraph *graph, const int *value, RtPrecision precision)
 {
+  RtPlanParams params = {.batch = p->batch, .taps = p->taps, .threads = p->threads, .precision = precision};
+  RtTap *tap;
+  PetscErrorCode error;
+
   PetscFunctionBegin;
-  PetscCall(rt_predictor_create_tap(graph, -1, batch, precision, threads, predictor));
+  PetscCall(PetscCalloc1(p->taps, &tap));
+  for (int i = 0; i < p->taps; i++) tap[i].value = value ? value[i] : rt_tap_logits(graph);
+  params.tap = tap;
+  error = rt_plan_create(graph, &params, &p->plan);
+  PetscCall(PetscFree(tap));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_predictor_create_tap(const RtGraph *graph, int tap, int64_t batch, RtPrecision precision, int threads,
-                                       RtPredictor **predictor)
+PetscErrorCode rt_predictor_create(const RtGraph *graph, int taps, const int *value, int64_t batch,
+                                   RtPrecision precision, int threads, RtPredictor **predictor)
 {
-  RtPlanParams params = {.batch = batch, .outputs = tap >= 0, .threads = threads, .precision = precision};
-  int64_t dim[RT_MAX_DIM];
   RtPredictor *p;
 
   PetscFunctionBegin;
@@ -34,20 +39,16 @@ PetscErrorCode rt_predictor_create_tap(const RtGraph *graph, int tap, int64_t ba
   *predictor = p;
   p->batch = batch;
   p->threads = threads;
-  p->view = *graph;
-  p->view.outputs = tap < 0 ? 1 : 2;
-  p->view.output = p->output;
-  p->output[0] = graph->output[0];
-  p->output[1] = tap;
-  PetscCall(rt_plan_create(&p->view, &params, &p->plan));
-  (void)rt_plan_shape(p->plan, rt_graph_logits(graph), dim);
-  p->width = (int)dim[1];
-  PetscCall(PetscCalloc2(threads, &p->work, threads, &p->sample));
+  p->taps = PetscMax(1, taps);
+  PetscCall(make_plan(p, graph, taps ? value : NULL, precision));
+  PetscCall(PetscCalloc3(threads, &p->work, threads, &p->sample, threads, &p->row));
   for (int t = 0; t < threads; t++) {
     PetscCall(rt_work_create(p->plan, &p->work[t]));
     PetscCall(PetscMalloc1(batch, &p->sample[t]));
+    PetscCall(PetscMalloc1(p->taps, &p->row[t]));
+    for (int i = 0; i < p->taps; i++) p->row[t][i] = rt_work_tap(p->work[t], i);
   }
-  PetscCall(rt_plan_set_parameters(p->plan, graph->parameter));
+  PetscCall(rt_predictor_set(p, graph->parameter));
   PetscFunctionReturn(0);
 }
 
@@ -60,8 +61,9 @@ PetscErrorCode rt_predictor_destroy(RtPredictor **predictor)
   for (int t = 0; p->work && t < p->threads; t++) {
     PetscCall(rt_work_destroy(&p->work[t]));
     PetscCall(PetscFree(p->sample[t]));
+    PetscCall(PetscFree(p->row[t]));
   }
-  PetscCall(PetscFree2(p->work, p->sample));
+  PetscCall(PetscFree3(p->work, p->sample, p->row));
   PetscCall(rt_plan_destroy(&p->plan));
   PetscCall(PetscFree(*predictor));
   PetscFunctionReturn(0);
@@ -74,11 +76,6 @@ PetscErrorCode rt_predictor_set(RtPredictor *predictor, const float *parameter)
   PetscFunctionReturn(0);
 }
 
-int rt_predictor_width(const RtPredictor *predictor)
-{
-  return predictor->width;
-}
-
 static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange *range, int64_t micro,
                               RtPredictorSink sink, void *context)
 {
@@ -89,8 +86,7 @@ static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange
   for (int64_t i = 0; i < p->batch; i++) sample[i] = i < rows ? range->sample[at + i] : -1;
   rt_samples_fill(range->samples, range->augment, p->batch, sample, range->view, rt_work_input(work, 0));
   PetscCall(rt_plan_forward(p->plan, work));
-  PetscCall(sink(context, thread, at, rows, sample, rt_work_logits(work)));
-  if (range->tap) PetscCall(range->tap(context, thread, at, rows, sample, rt_work_output(work, 1)));
+  PetscCall(sink(context, thread, at, rows, sample, p->row[thread]));
   PetscFunctionReturn(0);
 }
 

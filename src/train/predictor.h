@@ -9,20 +9,16 @@
 
 typedef struct RtPredictor RtPredictor;
 
-PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
-                                   RtPredictor **predictor);
-/* The same, and the rows of a further value of the graph are computed as well; tap: its id, -1: none. */
-PetscErrorCode rt_predictor_create_tap(const RtGraph *graph, int tap, int64_t batch, RtPrecision precision, int threads,
-                                       RtPredictor **predictor);
+/* value: [taps] ids of float values with a row for each sample; taps 0: the logits. The graph must outlive it. */
+PetscErrorCode rt_predictor_create(const RtGraph *graph, int taps, const int *value, int64_t batch,
+                                   RtPrecision precision, int threads, RtPredictor **predictor);
 PetscErrorCode rt_predictor_destroy(RtPredictor **predictor);
 /* Take over new parameters, [graph->flat]. */
 PetscErrorCode rt_predictor_set(RtPredictor *predictor, const float *parameter);
-/* Numbers in one row of the output. */
-int rt_predictor_width(const RtPredictor *predictor);
-
-/* Gets the rows of one micro-batch: places at … at + rows - 1 of range->sample. Called by several threads at once. */
+/* Gets the rows of one micro-batch: places at … at + rows - 1 of range->sample. row: [taps] those of each tap. Called
+   by several threads at once. */
 typedef PetscErrorCode (*RtPredictorSink)(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
-                                          const float *logits);
+                                          const float *const *row);
 
 /* What to run on. Micro-batch b covers sample[b * batch …]; those with b = first, first + stride, … are run. */
 typedef struct {
@@ -34,7 +30,6 @@ typedef struct {
   int64_t first, stride;
   bool (*watch)(void *context); /* NULL, or called by the calling thread between its micro-batches; true: end early */
   void *watch_context;
-  RtPredictorSink tap; /* NULL, or gets the rows of the further value, with the context of the sink */
 } RtPredictorRange;
 /* A watch that ends where this rank is asked to stop. left_out: a bool that is set then. */
 bool rt_predictor_stop(void *left_out);

@@ -87,7 +87,7 @@ static PetscErrorCode start(RtTrainer *t)
   t->rows = plan.batch;
   t->steps = (t->input->sampler->count + p->batch - 1) / p->batch;
   PetscCall(rt_plan_create(t->graph, &plan, &t->plan));
-  (void)rt_plan_shape(t->plan, rt_graph_logits(t->graph), dim);
+  (void)rt_plan_shape(t->plan, rt_tap_logits(t->graph), dim);
   t->width = (int)dim[1];
   t->schedule = p->schedule;
   t->schedule.total = p->epochs * t->steps;
@@ -99,7 +99,7 @@ static PetscErrorCode start(RtTrainer *t)
   t->parameter = rt_reduce_parameter(t->reduce);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
-    PetscCall(rt_predictor_create(t->graph, rt_feed_micro(t->input), p->precision, p->threads, &t->predictor));
+    PetscCall(rt_predictor_create(t->graph, 0, NULL, rt_feed_micro(t->input), p->precision, p->threads, &t->predictor));
     if (p->select_best) PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->best));
   }
   PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));

@@ -43,7 +43,7 @@ void rt_update_own(RtTrainer *t, const float *gradient, double scale)
     const RtValue *value = &graph->value[i];
     int64_t at = 0, own, count;
 
-    if (value->kind != RT_VALUE_PARAMETER) continue;
+    if (value->kind != RT_VALUE_PARAMETER || !rt_plan_reaches(t->plan, i)) continue;
     for (int k = 0; k < rt_reduce_ranges(t->reduce); k++, at += count) {
       int64_t first, end;
 
@@ -62,7 +62,7 @@ void rt_update_own(RtTrainer *t, const float *gradient, double scale)
 /* What the output layer's product computes: the logits, or what a bias or another shape makes them of. */
 static int output_layer(const RtGraph *graph)
 {
-  int id = rt_graph_logits(graph);
+  int id = rt_tap_logits(graph);
 
   for (int i = graph->nodes - 1; i >= 0; i--) {
     const RtNode *node = &graph->node[i];

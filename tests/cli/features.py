@@ -80,7 +80,7 @@ def test_views():
 
 
 def test_refused():
-    for says, options in (("the teacher has 2 hidden layers, and no node or value of that name", dict(label_features=3)), ("no node or value of that name", dict(label_features="Gelu_1")),
+    for says, options in (("the teacher has no tap '[^']*': it has 2 hidden layers", dict(label_features=3)), ("no node or value of that name", dict(label_features="Gelu_1")),
                           ("has only 24 numbers a sample", dict(label_features=2, label_components=25)),
                           ("no row for each sample", dict(label_features="layer0.weight"))):
         run("label", small("all", **{**KEEP, **options}), ranks=2, code=1, says=says)
@@ -121,7 +121,7 @@ def test_own_layers():
         oh.make_node("Gemm", ["h2", "s"], ["g"]), oh.make_node("Relu", ["g"], ["h3"]), oh.make_node("Gemm", ["h3", "out"], ["score"])], constants)
     for number in 1, 2, 3:
         run("label", small(f"own{number}", teacher_model="own.onnx", label_features=number, label_components=3), says=f"3 components of 'h{number}' hold")
-    run("label", small("own4", teacher_model="own.onnx", label_features=4), code=1, says="the teacher has 3 hidden layers")
+    run("label", small("own4", teacher_model="own.onnx", label_features=4), code=1, says="it has 3 hidden layers")
     wanted = sha("own1/components.nc"), outputs("own1")
     for ranks in range(2, RANKS + 1):
         run("label", small(f"dead{ranks}", teacher_model="own.onnx", label_features=1, label_components=3), ranks=ranks)

@@ -54,7 +54,7 @@ static PetscErrorCode write_output(const RtGraph *graph, const RtPlan *plan, con
 
   PetscFunctionBegin;
   RtCheck(file, "%s: cannot be written", path);
-  fwrite(rt_work_output(work, 0), rt_types_size(type), (size_t)count_elements(ndim, dim), file);
+  fwrite(rt_work_tap(work, 0), rt_types_size(type), (size_t)count_elements(ndim, dim), file);
   fclose(file);
   printf("%s", types[type]);
   for (int i = 0; i < ndim; i++) printf(" %lld", (long long)dim[i]);
@@ -65,7 +65,8 @@ static PetscErrorCode write_output(const RtGraph *graph, const RtPlan *plan, con
 /* files and out: NULL for a run with zeros whose output is dropped. */
 static PetscErrorCode forward(RtGraph *graph, int64_t batch, char *files, const char *out)
 {
-  RtPlanParams params = {.batch = batch, .outputs = true, .precision = RT_PRECISION_FP32};
+  RtTap tap = {.value = graph->output[0]};
+  RtPlanParams params = {.batch = batch, .taps = 1, .tap = &tap, .precision = RT_PRECISION_FP32};
   RtPlan *plan = NULL;
   RtWork *work = NULL;
   PetscErrorCode error;

@@ -25,8 +25,8 @@ static PetscErrorCode print_logits(int argc, char **argv)
   for (int i = 2; i < argc; i++) input[i - 2] = (float)atof(argv[i]);
   PetscCall(rt_plan_forward(plan, work));
 
-  rt_plan_shape(plan, rt_graph_logits(graph), dim);
-  for (int64_t i = 0; i < dim[1]; i++) printf("%.6f\n", (double)rt_work_logits(work)[i]);
+  rt_plan_shape(plan, rt_tap_logits(graph), dim);
+  for (int64_t i = 0; i < dim[1]; i++) printf("%.6f\n", (double)((const float *)rt_work_tap(work, 0))[i]);
 
   PetscCall(rt_work_destroy(&work));
   PetscCall(rt_plan_destroy(&plan));

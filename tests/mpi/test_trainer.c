@@ -140,7 +140,7 @@ static double loss_of(const RtGraph *graph)
   memcpy(rt_work_input(work, 0), input, sizeof(input));
   RT_MUST(rt_plan_forward(plan, work));
   for (int i = 0; i < SAMPLES; i++) {
-    const float *z = rt_work_logits(work) + i * CLASSES;
+    const float *z = (const float *)rt_work_tap(work, 0) + i * CLASSES;
     double total = 0;
 
     for (int c = 0; c < CLASSES; c++) total += exp(z[c]);

@@ -89,10 +89,10 @@ static void test_exact(void)
         for (int k = 0; k < K; k++)
           sum += (double)x[q.ta ? k * BATCH + r : r * K + k] * w[q.tb ? j * K + k : k * N + j];
         if (q.relu && sum <= 0) sum = c[r * N + j] = 0;
-        worst = fmax(worst, fabs(rt_work_logits(work)[r * N + j] - sum));
+        worst = fmax(worst, fabs(((const float *)rt_work_tap(work, 0))[r * N + j] - sum));
       }
     RT_TEST_CHECK(worst < exact, "case %d: result is off by %g", i, worst);
-    memcpy(rt_work_dlogits(work), dy, sizeof(dy));
+    memcpy(rt_work_dtap(work, 0), dy, sizeof(dy));
     RT_MUST(rt_plan_backward(plan, work, gradient));
     worst = 0;
     for (int k = 0; k < K; k++)

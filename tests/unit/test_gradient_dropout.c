@@ -57,7 +57,7 @@ static void run(Model *m, uint64_t seed, int64_t epoch, const int64_t *sample, f
   memset(rt_work_input(m->work, 0), 0, (size_t)m->batch * UNITS * sizeof(float));
   rt_work_set_random(m->work, seed, epoch, sample);
   RT_MUST(rt_plan_forward(m->plan, m->work));
-  memcpy(out, rt_work_logits(m->work), (size_t)m->batch * UNITS * sizeof(float));
+  memcpy(out, rt_work_tap(m->work, 0), (size_t)m->batch * UNITS * sizeof(float));
 }
 
 static float mask[2][BATCH * UNITS];
@@ -84,7 +84,7 @@ static void test_mask(double ratio, int64_t opset)
                 kept / count);
   RT_TEST_CHECK(fabs(pairs / count - (1 - ratio) * (1 - ratio)) < 8 * deviation + 0x1p-15,
                 "ratio %g: neighbours depend on each other: %g", ratio, pairs / count);
-  c = rt_work_dlogits(m.work);
+  c = rt_work_dtap(m.work, 0);
   for (int i = 0; i < BATCH * UNITS; i++) c[i] = (float)(i % 7 - 3) / 4;
   memcpy(mask[1], c, sizeof(mask[1]));
   RT_MUST(rt_plan_backward(m.plan, m.work, gradient));

@@ -48,7 +48,7 @@ static void test_order(void)
   RT_TEST_CHECK(graph->value[w].kind == RT_VALUE_PARAMETER, "a weight is a parameter");
   RT_TEST_CHECK(graph->value[unused].kind == RT_VALUE_CONSTANT && graph->parameters == 16,
                 "what no output needs is not trained");
-  RT_TEST_CHECK(rt_graph_logits(graph) == c, "logits");
+  RT_TEST_CHECK(rt_tap_logits(graph) == c, "logits");
   RT_MUST(rt_graph_destroy(&graph));
   RT_TEST_CHECK(!graph, "destroy sets NULL");
   RT_MUST(rt_graph_destroy(&graph));
@@ -132,7 +132,7 @@ static void test_logits(void)
 
     RT_MUST(rt_graph_add_output(graph, y));
     RT_MUST(rt_graph_finish(graph));
-    RT_TEST_CHECK(rt_graph_logits(graph) == (i < 2 ? h : y), "%s", last[i]);
+    RT_TEST_CHECK(rt_tap_logits(graph) == (i < 2 ? h : y), "%s", last[i]);
     RT_MUST(rt_graph_destroy(&graph));
   }
 }
