@@ -94,7 +94,9 @@ def onnxruntime(jobs):
     package = os.environ.get("RETORT_ORT", "")
     node = shutil.which("node")
     if not node or not os.path.isdir(package):
-        print(f"ONNX Runtime is not compared: {'no folder ' + repr(package) if node else 'no node'} (RETORT_ORT)")
+        what = f"ONNX Runtime is not compared: {'no folder ' + repr(package) if node else 'no node'} (RETORT_ORT)"
+        print(what)
+        check(os.environ.get("RETORT_NEED_WITNESSES") != "1", what)  # harness/in-folder.sh
         return None
     listed = []
     for number, (_, path, inputs) in enumerate(jobs):
