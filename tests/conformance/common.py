@@ -51,6 +51,11 @@ class Answer:
         return lines[0].removeprefix("retort: ") if len(lines) == 1 else self.err
 
 
+def tables():
+    """(kind, name) of every row of the library's tables."""
+    return [line.split() for line in Answer([os.path.join(bin_folder, "tables")]).out.splitlines()]
+
+
 def model(*words):
     return Answer([os.path.join(bin_folder, "run_model"), *map(str, words)])
 
