@@ -6,7 +6,11 @@
               times as long
      POINT    open, write: of files; send: a communication of all ranks; step: of training, or a shard of labels
      NUMBER   at which pass through such a point, from 1
-     RANK     which rank does it, 0 by default */
+     RANK     which rank does it, 0 by default
+
+   RETORT_FAULT_LOG=FILE: a line `fired ACTION:POINT:NUMBER:RANK` is added for each fault that came, and at its end each
+   rank adds lines `passed all:POINT:NUMBER:RANK`, how often it passed such a point: a test can tell that a fault came,
+   and where one can. */
 #ifndef RT_CORE_FAULT_H
 #define RT_CORE_FAULT_H
 

@@ -1,5 +1,6 @@
 #include "distill/loss.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const RtLoss *const losses[] = {&rt_loss_kl, &rt_loss_logits, &rt_loss_mse};
@@ -14,5 +15,9 @@ const RtLoss *rt_loss_find(const char *name)
 
 const char *rt_loss_names(void)
 {
-  return "kl|logits|mse";
+  static char names[256];
+
+  for (size_t i = 0, at = 0; i < sizeof(losses) / sizeof(*losses); i++)
+    at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? "|" : "", losses[i]->name);
+  return names;
 }

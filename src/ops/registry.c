@@ -18,6 +18,11 @@ const RtOp *rt_registry_find(const char *type)
   return NULL;
 }
 
+const RtOp *rt_registry_at(int i)
+{
+  return i >= 0 && (size_t)i < sizeof(operators) / sizeof(*operators) ? operators[i] : NULL;
+}
+
 /* Stand-ins live as long as the process: nodes of any graph may point to them. */
 typedef struct Unknown Unknown;
 struct Unknown {

@@ -6,6 +6,8 @@
 
 /* The operator with this ONNX name in the default domain, NULL if there is none. */
 const RtOp *rt_registry_find(const char *type);
+/* The operator of row i, from 0; NULL after the last. */
+const RtOp *rt_registry_at(int i);
 /* A stand-in for an operator that is not supported, so that rt_graph_finish can name all of them at once. It keeps a
    copy of the name for the life of the process. */
 PetscErrorCode rt_registry_unknown(const char *domain, const char *type, const RtOp **op);

@@ -2,6 +2,7 @@
 #include "core/simd.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const RtOptimizer *const optimizers[] = {&rt_sgd_optimizer, &rt_adamw_optimizer, &rt_tao_optimizer};
@@ -16,7 +17,11 @@ const RtOptimizer *rt_optimizer_find(const char *name)
 
 const char *rt_optimizer_names(void)
 {
-  return "sgd|adamw|tao";
+  static char names[256];
+
+  for (size_t i = 0, at = 0; i < sizeof(optimizers) / sizeof(*optimizers); i++)
+    at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? "|" : "", optimizers[i]->name);
+  return names;
 }
 
 enum { LANES = 16, TILE = 256 };

@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 import onnx
 import xarray as xr
-from support.cli import RANKS, SOURCE, TEST, TRAIN, forward, main, metadata, nothing_half_written, options, outputs, read, run, same, sha, small
+from support.cli import RANKS, SOURCE, TEST, TRAIN, forward, main, metadata, missing, nothing_half_written, options, outputs, read, run, same, sha, small
 
 GOOD = dict(teacher_epochs=10, teacher_batch=50, distill_epochs=6, distill_batch=50, label_shard=500, eval_bins=12)
 
@@ -21,7 +21,7 @@ def onnxruntime(models, inputs):
     package, node = os.environ.get("RETORT_ORT", ""), shutil.which("node")
     script = os.path.join(SOURCE, "tests", "conformance", "ort_run.js")
     if not node or not os.path.isdir(package) or not os.path.exists(script):
-        print("pipeline: ONNX Runtime is not there, NumPy computes instead")
+        missing("ONNX Runtime is not there (RETORT_ORT), NumPy computes instead")
         return [forward(model, inputs) for model in models]
     inputs.astype("f4").tofile("inputs.raw")
     entry = {"file": "inputs.raw", "type": "float32", "dims": list(inputs.shape)}

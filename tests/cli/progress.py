@@ -12,7 +12,7 @@ import termios
 
 import numpy as np
 import onnx
-from support.cli import MPIRUN, RETORT, SLOW, environment, main, run, small
+from support.cli import MPIRUN, RETORT, SLOW, environment, main, missing, run, small
 
 EPOCHS = 12
 JOB = dict(teacher_epochs=EPOCHS, teacher_batch=20, distill_epochs=EPOCHS, distill_batch=20, label_shard=100)
@@ -124,8 +124,7 @@ def test_failure():
 def test_script():
     """The same with script(1), as people record a session."""
     if not shutil.which("script"):
-        print("progress: no script(1) here")
-        return
+        return missing("there is no script(1)")
     command = " ".join([RETORT, "run"] + small("t-script", **JOB))
     subprocess.run(["script", "-qec", command, "typescript"], check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                    env=environment(TERM="xterm"))

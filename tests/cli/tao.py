@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from support.cli import RANKS, SLOW, TRAIN, checkpoint, checkpoints, main, metadata, options, read, run, sha, small
+from support.cli import RANKS, SLOW, TRAIN, checkpoint, checkpoints, fault_log, main, metadata, options, read, run, sha, small
 
 SAMPLES, FEATURES, CLASSES, TARGETS, DECAY = 240, 6, 3, 2, 0.02
 random = np.random.default_rng(7)
@@ -215,13 +215,14 @@ def test_stops():
 
 
 def test_often():
-    """Stopped after each iteration and killed, a convex problem still comes to its least."""
+    """Stopped in each pass, and killed between checkpoints, a convex problem still comes to its least."""
     for start in range(400):
-        ranks = (2, 0, 3, 1)[start % 4]
-        done = any_end("distill", job("often", "classes.nc", "hard.onnx", stop_after=1e-6 if start < 14 else 0),
-                       ranks=min(ranks, RANKS), RETORT_FAULT="kill:step:8:0" if start % 6 == 5 else "")
+        ranks, kill = (2, 0, 3, 1)[start % 4], 14 <= start < 18
+        done = any_end("distill", job("often", "classes.nc", "hard.onnx", stop_after=1e-6 if start < 14 else 0, checkpoint_epochs=1),
+                       ranks=min(ranks, RANKS), RETORT_FAULT="kill:step:58:0" if kill else "", RETORT_FAULT_LOG="often.log")
         if done == 0:
             break
+    assert [what for what, _ in fault_log("often.log")].count("fired") == 4, "it was not killed four times"
     value, least = (objective(weights(f"{name}/student.onnx"), entropy)[0] for name in ("often", "entropy1"))
     assert abs(value / least - 1) < 6e-8, f"{value}, not {least}"
     records = len(read("often/student-history.nc", "train_loss"))

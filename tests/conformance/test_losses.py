@@ -11,6 +11,7 @@ torch = common.need_torch()
 F = torch.nn.functional
 retort = library.load()
 retort.rt_loss_find.restype = ctypes.c_void_p
+retort.rt_loss_names.restype = ctypes.c_char_p
 
 
 class Params(ctypes.Structure):
@@ -78,6 +79,7 @@ def torchs(name, params, data):
                 F.log_softmax(student / T, 1), F.log_softmax(teacher / T, 1), reduction="sum", log_target=True
             )
         else:
+            assert name == "logits", f"the loss {name} has no reference here"
             soft = 0.5 * F.mse_loss(student, teacher, reduction="sum")
     total = alpha * soft + (1 - alpha) * hard
     (total / int(keep.sum())).backward()
@@ -88,8 +90,9 @@ def torchs(name, params, data):
 def main():
     random = numpy.random.default_rng(1)
     cases = 0
+    names = retort.rt_loss_names().decode().split("|")
     for name, width, T, alpha, smoothing, size in itertools.product(
-        ("kl", "logits", "mse"), (2, 10, 300), (1.0, 2.5, 4.0, 20.0), (0.0, 0.3, 1.0), (0.0, 0.1), (2.0, 50.0, 1e4)
+        names, (2, 10, 300), (1.0, 2.5, 4.0, 20.0), (0.0, 0.3, 1.0), (0.0, 0.1), (2.0, 50.0, 1e4)
     ):
         rows = 13
         data = {

@@ -10,6 +10,8 @@ import numpy
 torch = common.need_torch()
 retort = library.load()
 retort.rt_optimizer_find.restype = ctypes.c_void_p
+retort.rt_optimizer_names.restype = ctypes.c_char_p
+compared = {"tao"}  # no steps of its own: tests/cli/tao.py
 
 STEPS = 20
 
@@ -46,6 +48,7 @@ class Optimizer(ctypes.Structure):
 
 
 def named(name):
+    compared.add(name)
     return Optimizer.from_address(retort.rt_optimizer_find(name.encode()))
 
 
@@ -94,6 +97,8 @@ def main():
         adamw = lambda p: torch.optim.AdamW([p], lr=1, betas=(beta1, beta2), eps=epsilon, weight_decay=decay)
         compare(f"adamw {beta1} {beta2} {epsilon} {decay}", named("adamw"), params, adamw, 1.0)
         cases += 1
+    names = set(retort.rt_optimizer_names().decode().split("|"))
+    common.check(compared == names, f"optimizers without a reference here: {names - compared}")
     common.finish(f"{cases} runs of {STEPS} steps against PyTorch {torch.__version__}")
 
 

@@ -14,7 +14,7 @@ import onnx.numpy_helper
 RETORT = os.path.abspath(sys.argv[1])
 MPIRUN = os.environ.get("RETORT_MPIRUN", "mpirun --oversubscribe").split()
 RANKS = int(os.environ.get("RETORT_RANKS", "4"))  # most ranks to test with
-SLOW = 6 if os.environ.get("RETORT_BUILD_TYPE") == "Sanitize" else 1
+SLOW = 6 if os.environ.get("RETORT_BUILD_TYPE") in ("Sanitize", "Threads") else 1
 SOURCE = os.path.abspath(os.environ.get("RETORT_SOURCE", os.path.join(os.path.dirname(__file__), "..", "..", "..")))
 TRAIN = os.path.join(SOURCE, "tests", "data", "mnist-train.nc")
 TEST = os.path.join(SOURCE, "tests", "data", "mnist-test.nc")
@@ -42,8 +42,36 @@ def small(run_dir, **values):
     return options(**job)
 
 
+asked = []  # faults: what RETORT_FAULT was, and the log that must tell of each
+
+
 def environment(**changes):
+    """That of a program. A fault that is asked for must come before the test ends (main); who gives a RETORT_FAULT_LOG
+    looks for itself."""
+    if changes.get("RETORT_FAULT") and "RETORT_FAULT_LOG" not in changes:
+        changes["RETORT_FAULT_LOG"] = os.path.join(own.name, f"fault-{len(asked)}")
+        asked.append((changes["RETORT_FAULT"], changes["RETORT_FAULT_LOG"]))
     return {**os.environ, **{name: str(value) for name, value in changes.items()}}
+
+
+def fault_log(path):
+    """Lines of a RETORT_FAULT_LOG as pairs: what, [action, point, number, rank] (src/core/fault.h)."""
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        return [(what, fault.split(":")) for what, fault in (line.split() for line in file)]
+
+
+def fault_came(text, path):
+    """Whether every fault of a RETORT_FAULT came."""
+    fired = [fault for what, fault in fault_log(path) if what == "fired"]
+    return all((fault.split(":") + ["0"])[:4] in fired for fault in text.split(","))
+
+
+def missing(what):
+    """What the test compares with is not there: a failure where it must be (harness/in-folder.sh), else a line."""
+    assert os.environ.get("RETORT_NEED_WITNESSES") != "1", f"{what}: install it"
+    print(f"{os.path.basename(sys.argv[0])}: {what}")
 
 
 def own_lines(stderr):
@@ -190,4 +218,6 @@ def edit(path, copy=None):
 def main(*tests):
     for test in tests:
         test()
+    for text, log in asked:
+        assert fault_came(text, log), f"RETORT_FAULT={text} never came: the test has proved nothing by it"
     print(f"{os.path.basename(sys.argv[0])}: {len(tests)} groups of checks hold")
