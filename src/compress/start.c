@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/message.h"
+#include "job/record.h"
 
 #include <retort/onnx.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static PetscErrorCode path_of(const RtJob *job, char *path)
 }
 
 /* On rank 0: is there one of this record? One that cannot be read is not worth a message: it is made again. */
-static PetscErrorCode look(const char *path, const char *record, bool *there)
+static PetscErrorCode look(const RtJob *job, const char *path, const char *record, bool *there)
 {
   RtGraph *graph = NULL;
   const char *made;
@@ -29,7 +30,7 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
     PetscFunctionReturn(0);
   }
   made = rt_graph_get_metadata(graph, "retort_record");
-  other = made && rt_options_differ(made, record, name, before, now);
+  other = made && rt_record_differ(made, record, rt_options_defaults(job->options), name, before, now);
   *there = made && !other;
   PetscCall(rt_graph_destroy(&graph));
   if (other)
@@ -48,7 +49,7 @@ PetscErrorCode rt_start_read(const RtJob *job, const char *record, RtGraph **gra
   PetscFunctionBegin;
   *graph = NULL;
   PetscCall(path_of(job, path));
-  if (job->rank == 0 && !job->force) error = look(path, record, &found);
+  if (job->rank == 0 && !job->force) error = look(job, path, record, &found);
   RtAgree(job->comm, error);
   there = found;
   PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));

@@ -24,6 +24,7 @@ struct RtOptions {
   const RtOption *table;
   int count, instances;
   RtValue *value;     /* [count]; of rows with a `*` the default */
+  char *defaults;     /* as a record */
   Instance *instance; /* [instances], by the first row of its kind, then by name, then by row: as records have them */
 };
 
@@ -258,6 +259,37 @@ static PetscErrorCode parse(const RtOption *row, const char *word, RtValue *valu
   PetscFunctionReturn(0);
 }
 
+/* The line of an option in a record, appended to text as far as it goes. */
+static void append_line(const char *name, const RtValue *value, char *text, size_t length, size_t *used)
+{
+  int more = snprintf(text ? text + *used : NULL, text ? length - *used : 0, "%s=%s\n", name, value->text);
+
+  *used += (size_t)more;
+}
+
+/* The defaults of all rows, as a record has them. */
+static PetscErrorCode write_defaults(const RtOption *table, int count, char **text)
+{
+  size_t length = 0;
+
+  PetscFunctionBegin;
+  *text = NULL;
+  for (int pass = 0; pass < 2; pass++) {
+    size_t used = 0;
+
+    if (pass) PetscCall(PetscMalloc1(length, text));
+    for (int i = 0; i < count; i++) {
+      RtValue value;
+
+      PetscCall(rt_value_parse(&table[i], NULL, &value));
+      append_line(table[i].name, &value, *text, length, &used);
+      PetscCall(PetscFree(value.text));
+    }
+    length = used + 1;
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode fill(RtOptions *o)
 {
   char **name, **value;
@@ -273,6 +305,7 @@ static PetscErrorCode fill(RtOptions *o)
   for (int i = 0; i < o->count; i++) PetscCall(parse(&o->table[i], o->table[i].name, &o->value[i]));
   for (int i = 0; i < o->instances; i++)
     PetscCall(parse(&o->table[o->instance[i].row], o->instance[i].word, &o->instance[i].value));
+  PetscCall(write_defaults(o->table, o->count, &o->defaults));
   PetscFunctionReturn(0);
 }
 
@@ -305,6 +338,7 @@ PetscErrorCode rt_options_destroy(RtOptions **options)
   for (int i = 0; i < (*options)->count; i++) PetscCall(PetscFree((*options)->value[i].text));
   for (int i = 0; i < (*options)->instances; i++) PetscCall(PetscFree((*options)->instance[i].value.text));
   PetscCall(PetscFree((*options)->instance));
+  PetscCall(PetscFree((*options)->defaults));
   PetscCall(PetscFree((*options)->value));
   PetscCall(PetscFree(*options));
   PetscFunctionReturn(0);
@@ -389,14 +423,6 @@ int rt_options_names(const RtOptions *options, const char *prefix, const char *n
   return count;
 }
 
-/* The line of an option in a record, appended to text as far as it goes. */
-static void append_line(const char *name, const RtValue *value, char *text, size_t length, size_t *used)
-{
-  int more = snprintf(text ? text + *used : NULL, text ? length - *used : 0, "%s=%s\n", name, value->text);
-
-  *used += (size_t)more;
-}
-
 static size_t write_record(const RtOptions *o, unsigned content, char *text, size_t length)
 {
   size_t used = 0;
@@ -421,38 +447,9 @@ PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, cha
   PetscFunctionReturn(0);
 }
 
-/* The line of `record` that begins with name=, NULL where there is none; its value copied, as far as there is room. */
-static const char *look_up(const char *record, const char *name, size_t name_length, char value[96])
+const char *rt_options_defaults(const RtOptions *options)
 {
-  value[0] = 0;
-  for (const char *line = record; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-    if (strncmp(line, name, name_length) || line[name_length] != '=') continue;
-    snprintf(value, 96, "%.*s", (int)strcspn(line + name_length + 1, "\n"), line + name_length + 1);
-    return line;
-  }
-  return NULL;
-}
-
-bool rt_options_differ(const char *before, const char *now, char name[64], char old_value[96], char new_value[96])
-{
-  const char *record[2] = {now, before};
-
-  if (!strcmp(before, now)) return false;
-  for (int k = 0; k < 2; k++)
-    for (const char *line = record[k]; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-      size_t length = strcspn(line, "=\n");
-      const char *old_line = look_up(before, line, length, old_value),
-                 *new_line = look_up(now, line, length, new_value);
-      size_t bytes = strcspn(line, "\n");
-
-      if (old_line && new_line && strcspn(old_line, "\n") == bytes && strcspn(new_line, "\n") == bytes &&
-          !memcmp(old_line, new_line, bytes))
-        continue;
-      snprintf(name, 64, "%.*s", (int)PetscMin(length, 63), line);
-      return true;
-    }
-  snprintf(name, 64, "order of options");
-  return true;
+  return options->defaults;
 }
 
 void rt_options_help(const RtOption *table, int count, unsigned verb)

@@ -60,8 +60,8 @@ int rt_options_names(const RtOptions *options, const char *prefix, const char *n
    `*` where the first of their kind is, all of them for each name that the user chose.
  *text is allocated with PetscMalloc. */
 PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, char **text);
-/* Where two records differ first: fills name, old and new value ("" where absent). Returns false if they are equal. */
-bool rt_options_differ(const char *before, const char *now, char name[64], char old_value[96], char new_value[96]);
+/* The default of every row, as a record has them; lives as long as the options. */
+const char *rt_options_defaults(const RtOptions *options);
 
 /* Print the options that `verb` reads. */
 void rt_options_help(const RtOption *table, int count, unsigned verb);

@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/message.h"
+#include "job/record.h"
 #include "model/recipe.h"
 
 #include <math.h>
@@ -38,7 +39,8 @@ static PetscErrorCode compare(const RtJob *job, const char *path, const char *re
   if (!rt_file_exists(path)) PetscFunctionReturn(0);
   PetscCall(rt_onnx_read(path, &graph, NULL));
   before = rt_graph_get_metadata(graph, "retort_record");
-  differs = rt_options_differ(before ? before : "", record, name, old_value, new_value);
+  differs =
+      rt_record_differ(before ? before : "", record, rt_options_defaults(job->options), name, old_value, new_value);
   PetscCall(rt_graph_destroy(&graph));
   *done = !differs;
   if (differs && !job->force)
