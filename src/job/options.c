@@ -398,6 +398,14 @@ bool rt_options_given(const RtOptions *options, const char *prefix, const char *
   return get(options, prefix, name)->given;
 }
 
+PetscErrorCode rt_options_find(const RtOptions *options, const char *name, const char **text)
+{
+  PetscFunctionBegin;
+  if (find(options->table, options->count, name) < 0) PetscCall(refuse_unknown(options->table, options->count, name));
+  *text = rt_options_text(options, NULL, name);
+  PetscFunctionReturn(0);
+}
+
 /* No row has a `*` behind this prefix: a mistake in the program. */
 static void check_prefix(const RtOptions *options, const char *prefix)
 {

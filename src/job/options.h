@@ -56,6 +56,9 @@ bool rt_options_given(const RtOptions *options, const char *prefix, const char *
    user left open has the row's default. The names live as long as the options. */
 int rt_options_names(const RtOptions *options, const char *prefix, const char *name[], int most);
 
+/* The value of an option by its whole name, as text in the form of records. Errors (usage): there is no such option. */
+PetscErrorCode rt_options_find(const RtOptions *options, const char *name, const char **text);
+
 /* The options that change the output of `content`, a line `name=value` each, in the order of the table; rows with a
    `*` where the first of their kind is, all of them for each name that the user chose.
  *text is allocated with PetscMalloc. */
