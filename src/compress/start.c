@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/message.h"
 #include "job/record.h"
+#include "model/model.h"
 
 #include <retort/onnx.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 static PetscErrorCode path_of(const RtJob *job, char *path)
 {
   PetscFunctionBegin;
-  PetscCall(rt_job_path(job, "checkpoint/student-start.onnx", path));
+  PetscCall(rt_job_path(job, RT_FILES_START, "student", path));
   PetscFunctionReturn(0);
 }
 
@@ -29,7 +30,7 @@ static PetscErrorCode look(const RtJob *job, const char *path, const char *recor
     rt_message_take(text, sizeof(text));
     PetscFunctionReturn(0);
   }
-  made = rt_graph_get_metadata(graph, "retort_record");
+  made = rt_model_made_with(graph);
   other = made && rt_record_differ(made, record, rt_options_defaults(job->options), name, before, now);
   *there = made && !other;
   PetscCall(rt_graph_destroy(&graph));
@@ -79,9 +80,7 @@ PetscErrorCode rt_start_write(const RtJob *job, const char *record, RtGraph *gra
 
   PetscFunctionBegin;
   PetscCall(path_of(job, path));
-  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION)); /* in the order of rt_model_write */
-  PetscCall(rt_graph_set_metadata(graph, "retort_role", "student"));
-  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  PetscCall(rt_model_sign(graph, "student", record));
   if (job->rank == 0) error = write_file(path, graph);
   RtAgree(job->comm, error);
   PetscFunctionReturn(0);

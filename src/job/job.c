@@ -16,7 +16,7 @@ static PetscErrorCode make_folder(RtJob *job)
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(job, "checkpoint", path));
+  PetscCall(rt_job_path(job, RT_FILES_CHECKPOINT, NULL, path));
   if (job->rank == 0) error = rt_file_mkdir(job->dir);
   if (job->rank == 0 && !error) error = rt_file_sweep(job->dir);
   if (job->rank == 0 && !error) error = rt_file_sweep(path);
@@ -107,10 +107,10 @@ PetscErrorCode rt_job_destroy(RtJob *job)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_job_path(const RtJob *job, const char *name, char *path)
+PetscErrorCode rt_job_path(const RtJob *job, RtFilesKind kind, const char *role, char *path)
 {
   PetscFunctionBegin;
-  PetscCall(rt_file_join(job->dir, name, path, PETSC_MAX_PATH_LEN));
+  PetscCall(rt_files_path(job->dir, kind, role, path));
   PetscFunctionReturn(0);
 }
 

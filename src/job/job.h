@@ -3,6 +3,7 @@
 #define RT_JOB_JOB_H
 
 #include "core/claims.h"
+#include "job/files.h"
 #include "job/options.h"
 
 /* Bits of RtOption.verbs. */
@@ -45,8 +46,8 @@ PetscErrorCode rt_job_destroy(RtJob *job);
    stopped: a stop was asked for meanwhile. Errors: another job works there. */
 PetscErrorCode rt_job_claim(RtJob *job, bool *stopped);
 
-/* Path of a file in the run directory. path: [PETSC_MAX_PATH_LEN]. */
-PetscErrorCode rt_job_path(const RtJob *job, const char *name, char *path);
+/* As rt_files_path, in the run directory. */
+PetscErrorCode rt_job_path(const RtJob *job, RtFilesKind kind, const char *role, char *path);
 /* The text of an option that must be given. what: for the message. Errors (usage): it is empty. */
 PetscErrorCode rt_job_need(const RtJob *job, const char *option, const char *what, const char **text);
 

@@ -72,7 +72,7 @@ static PetscErrorCode put_small(RtArchive *archive, const RtSnapshot *s)
   PetscFunctionBegin;
   for (int i = 0; i < RT_SUMS; i++) rt_exact_pack(&s->sum[i], word + i * RT_EXACT_WORDS);
   PetscCall(rt_archive_put_text(archive, NULL, "role", s->role));
-  PetscCall(rt_archive_put_text(archive, NULL, "options", s->record));
+  PetscCall(rt_archive_put_record(archive, s->record));
   PetscCall(rt_archive_dimension(archive, "flat", s->flat));
   PetscCall(rt_archive_dimension(archive, "counter", COUNTERS));
   PetscCall(rt_archive_dimension(archive, "measure", 2));
@@ -167,7 +167,7 @@ PetscErrorCode rt_snapshot_read(RtSnapshot *snapshot, const char *path, RtSnapsh
 
   PetscFunctionBegin;
   PetscCall(open_whole(path, &archive));
-  error = rt_archive_get_text(archive, "options", &record);
+  error = rt_archive_get_record(archive, &record);
   if (!error)
     options->differs = rt_record_differ(record ? record : "", snapshot->record, snapshot->defaults, options->name,
                                         options->before, options->now);
