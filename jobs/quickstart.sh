@@ -36,11 +36,7 @@ fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
 mpirun -n "$ranks" --oversubscribe --bind-to none build/retort run -job jobs/mnist.yaml "$@"
 
-run=runs/mnist
-for word in "$@"; do
-  [ "${previous:-}" != -run_dir ] || run=$word
-  previous=$word
-done
 command -v python3 >/dev/null || exit 0 # the line above says how to make the report elsewhere
+run=$(build/retort job -job jobs/mnist.yaml "$@" -print run_dir | head -n 1)
 page=$(python3 analysis/report.py "$run")
 echo "page       $page"

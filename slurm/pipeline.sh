@@ -11,7 +11,6 @@ set -euo pipefail
 source "$(dirname "$0")/stage.sh"
 read_site
 find_run "$@"
-[ -n "$RETORT" ] || { echo "slurm: there is no program retort: set RETORT in $slurm_folder/site.sh" >&2; exit 1; }
 command -v sbatch >/dev/null || { echo "slurm: there is no sbatch on this machine" >&2; exit 1; }
 export RETORT_SLURM=$slurm_folder
 mkdir -p "$run/slurm"
@@ -27,8 +26,8 @@ queued() {
 
 follow() {
   echo
-  echo "follow     slurm/status.sh $run"
-  echo "           tail -F $run/slurm/*.log"
+  printf 'follow     slurm/status.sh %q\n' "$run"
+  printf '           tail -F %q/slurm/*.log\n' "$run"
   echo "stop       scancel $*     (and to go on: slurm/pipeline.sh again)"
 }
 
@@ -42,6 +41,7 @@ if [ -n "$still" ]; then
 fi
 
 ids=() before=''
+logs=${run//%/%%}/slurm # in names of files, Slurm puts things in the place of %
 # Half a pipeline helps nobody.
 undo() {
   [ $? -ne 0 ] || return 0
@@ -51,7 +51,7 @@ undo() {
 trap undo EXIT
 
 submit() { # submit STAGE SCRIPT [option of sbatch …] -- JOB [option of retort …]
-  local stage=$1 script=$2 id words=(--parsable --job-name="$1" --comment="$run: $1" --output="$run/slurm/%x-%j.log")
+  local stage=$1 script=$2 id words=(--parsable --job-name="$1" --comment="$run: $1" --output="$logs/%x-%j.log")
   shift 2
   [ -z "$before" ] || words+=(--dependency="afterok:$before" --kill-on-invalid-dep=yes)
   [ -z "$mail" ] || words+=(--mail-user="$mail" --mail-type="$mails")
@@ -69,7 +69,7 @@ submit() { # submit STAGE SCRIPT [option of sbatch …] -- JOB [option of retort
   before=$id
 }
 
-mapfile -t wanted < <(stages "$@")
+mapfile -t wanted < <(stages)
 echo "run        $run"
 for stage in "${wanted[@]}"; do
   if [ -z "$before" ] && is_done "$stage" "$@"; then
@@ -80,7 +80,7 @@ for stage in "${wanted[@]}"; do
   declare -n resources=${stage}_resources
   options=(--signal="B:USR1@$stop_seconds" "${resources[@]}")
   if [ "$stage" = label ] && [ -n "$label_array" ]; then
-    submit label label-array --array="$label_array" --output="$run/slurm/%x-%A_%a.log" "${options[@]}" -- "$@"
+    submit label label-array --array="$label_array" --output="$logs/%x-%A_%a.log" "${options[@]}" -- "$@"
   else
     submit "$stage" "$stage" "${options[@]}" -- "$@"
   fi

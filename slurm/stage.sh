@@ -15,44 +15,44 @@ read_site() {
   [ -x "$RETORT" ] || RETORT=$(type -P retort) || RETORT=''
 }
 
-# value SECTION KEY JOB [option …]: what the job says, on the command line or else in the job file. Empty: nothing.
-value() {
-  local name=-$1_$2 section=$1 key=$2 job=$3 found=''
-  shift 3
-  while [ $# -gt 1 ]; do
-    [ "$1" != "$name" ] || found=$2
-    shift
-  done
-  # In the file it stands as  section: {key: value, …}, as  section: and  key: value  in a line below, or as
-  # section_key: value.
-  [ -n "$found" ] || found=$(awk -v section="$section" -v key="$key" '
-    { sub(/(^|[ \t])#.*/, ""); line = $0 }
-    line ~ "^" section "_" key "[ \t]*:" { sub(/^[^:]*:/, "", line); print line; exit }
-    line ~ /^[^ \t]/ { inside = line ~ "^" section "[ \t]*:"; if (inside) sub(/^[^:]*:/, "", line) }
-    inside && match(" " line, "[{, \t]" key "[ \t]*:[^,}]*") {
-      line = substr(" " line, RSTART, RLENGTH); sub(/^[^:]*:/, "", line); print line; exit
-    }' "$job" | sed 's/^[[:space:]"'\'']*//; s/[[:space:]"'\'']*$//')
-  printf '%s' "$found"
+# Retort without mpirun, beside others: with a temporary folder of its own, as Open MPI's programs that start at the same
+# time disturb each other in a common one.
+alone() {
+  local folder code=0
+  folder=$(mktemp -d)
+  TMPDIR=$folder OMPI_MCA_ess_singleton_isolated=1 OMP_NUM_THREADS=1 timeout 60 "$RETORT" "$@" || code=$?
+  rm -rf "$folder"
+  return $code
 }
 
-# find_run JOB [option …]: sets run, the directory of the run.
+# find_run JOB [option …]: what the job says, as Retort reads it. Sets run, the directory of the run; alpha, teacher and
+# test; and inputs, the files that it names. Ends the script where the job is not one.
 find_run() {
+  local job=${1:-} said code=0
   [ $# -gt 0 ] || { echo "slurm: name a job file, as in: $0 jobs/mnist.yaml" >&2; exit 2; }
-  [ -r "$1" ] || { echo "slurm: no job file $1 in $PWD" >&2; exit 2; }
-  run=$(value run dir "$@")
-  [ -n "$run" ] || { echo "slurm: $1 names no directory of the run: run: {dir: …}, or the option -run_dir" >&2; exit 2; }
+  [ -r "$job" ] || { echo "slurm: no job file $job in $PWD" >&2; exit 2; }
+  [ -n "$RETORT" ] || { echo "slurm: there is no program retort: set RETORT in $slurm_folder/site.sh" >&2; exit 1; }
+  shift
+  said=$(alone job -job "$job" "$@" -print run_dir,distill_alpha,teacher_model,data_test,data_train,student_model) || code=$?
+  if [ $code -ne 0 ]; then
+    echo "slurm: $job cannot be read: $RETORT ended with exit code $code" >&2
+    exit $code
+  fi
+  mapfile -t -n 6 inputs <<<"$said"$'\n\n\n\n\n' # which $(…) took from its end
+  run=${inputs[0]} alpha=${inputs[1]} teacher=${inputs[2]} test=${inputs[3]}
+  inputs=("${inputs[@]:2}")
+  [ -n "$run" ] || { echo "slurm: $job names no directory of the run: run: {dir: …}, or the option -run_dir" >&2; exit 2; }
+  [[ $run != -* ]] || run=./$run
 }
 
-# stages JOB [option …]: those that the job needs, a word each, as `retort run` has it.
+# Those stages that the job of find_run needs, a word each, as `retort run` has it.
 stages() {
-  local soft=yes
-  case $(value distill alpha "$@") in 0 | 0.0 | 0.) soft= ;; esac
-  if [ -n "$soft" ]; then
-    [ -n "$(value teacher model "$@")" ] || echo train
+  if [ "$alpha" != 0 ]; then
+    [ -n "$teacher" ] || echo train
     echo label
   fi
   echo distill
-  [ -z "$(value data test "$@")" ] || echo eval
+  [ -z "$test" ] || echo eval
 }
 
 # --- what is done ----------------------------------------------------------------------------------------------------
@@ -60,16 +60,16 @@ stages() {
 declare -A made_by=([train]=teacher.onnx [label]=labels [distill]=student.onnx [eval]=eval.nc [report]=student.onnx)
 
 # state_of STAGE JOB [option …]: a sum over all that a finished stage depends on and made: job file, options, files that
-# these name, files of the run. Fails where the stage's output is not there.
+# the job names, files of the run. Fails where the stage's output is not there.
 state_of() {
-  local stage=$1
+  local stage=$1 file
   shift
   [ -e "$run/${made_by[$stage]}" ] || return 1
   {
     printf '%s\n' "$stage" "$@"
     cat "$1"
-    { tr -s ' \t\n{}[],"'\''' '\n' <"$1"; printf '%s\n' "$@"; } | sort -u | while read -r word; do
-      if [ -f "$word" ]; then stat -c '%n %s %y' "$word"; fi
+    for file in "${inputs[@]}"; do
+      if [ -f "$file" ]; then stat -c '%n %s %y' -- "$file"; fi
     done
     { find "$run/" ! -name '.*' -type f -printf '%P %s %T@\n' | sort | case $stage in
       train) grep '^teacher.onnx' ;;
@@ -114,7 +114,6 @@ run_stage() {
   [ -z "${part:-}" ] || launcher+=("--het-group=$part")
   job_id=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
   job_id=${job_id:-$SLURM_JOB_ID}
-  [ -n "$RETORT" ] || give_up 1 "there is no program retort: set RETORT in $slurm_folder/site.sh"
   mkdir -p "$run/slurm"
   count_start "$verb"
   say "$verb in $run, job $job_id, start $starts: ${!ranks:-1} ranks of ${!cpus:-1} threads on ${!nodes}"
@@ -171,7 +170,7 @@ on_signal() {
 
 # How far the run has got: changes with every checkpoint, shard and model.
 progress() {
-  find "$run/" -path "$run/slurm" -prune -o -type f ! -name '.*' -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum
+  (cd -- "$run" && find . -path ./slurm -prune -o -type f ! -name '.*' -printf '%P %s %T@\n') 2>/dev/null | sort | sha256sum
 }
 
 # Count the starts that found the run as the one before had found it.

@@ -15,12 +15,8 @@ fi
 [ $# -gt 0 ] || { echo "usage: slurm/status.sh [-line] RUN …" >&2; exit 2; }
 [ -n "$RETORT" ] || { echo "slurm: there is no program retort: set RETORT in $slurm_folder/site.sh" >&2; exit 1; }
 
-# What retort says about a file; nothing where it cannot be read. It starts without mpirun, with a temporary folder of its
-# own: Open MPI's programs that do so at the same time disturb each other in a common one.
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-export TMPDIR=$scratch OMPI_MCA_ess_singleton_isolated=1 OMP_NUM_THREADS=1
-info() { timeout 60 "$RETORT" info "$1" 2>/dev/null || true; }
+# What retort says about a file; nothing where it cannot be read.
+info() { alone info "$1" 2>/dev/null || true; }
 
 age() { # age FILE: how long ago it was written; a file may go away while this looks
   local written seconds
@@ -136,5 +132,6 @@ show() {
 
 for run in "$@"; do
   run=${run%/}
+  [[ $run != -* ]] || run=./$run
   show
 done

@@ -4,6 +4,6 @@
 PetscErrorCode rt_cli_distill(MPI_Comm comm, int argc, char **argv, bool *stopped)
 {
   PetscFunctionBegin;
-  PetscCall(rt_stage_run(comm, argc, argv, "distill", rt_distiller_run, stopped));
+  PetscCall(rt_stage_run(comm, argc, argv, "distill", RT_STAGE_ALONE, rt_distiller_run, stopped));
   PetscFunctionReturn(0);
 }

@@ -4,6 +4,6 @@
 PetscErrorCode rt_cli_eval(MPI_Comm comm, int argc, char **argv, bool *stopped)
 {
   PetscFunctionBegin;
-  PetscCall(rt_stage_run(comm, argc, argv, "eval", rt_evaluator_run, stopped));
+  PetscCall(rt_stage_run(comm, argc, argv, "eval", RT_STAGE_ALONE, rt_evaluator_run, stopped));
   PetscFunctionReturn(0);
 }

@@ -2,6 +2,8 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/message.h"
+#include "job/files.h"
+#include "model/model.h"
 #include "netcdf/archive.h"
 #include "netcdf/seal.h"
 #include "train/generations.h"
@@ -56,9 +58,9 @@ static PetscErrorCode print_model(const char *path)
   for (int o = 0; o < graph->outputs; o++) rt_message_print("  output '%s'", graph->value[graph->output[o]].name);
   rt_message_print("  sha256 %s", hash);
   for (int i = 0; i < graph->metadatas; i++)
-    if (strcmp(graph->metadata[2 * i], "retort_record"))
+    if (strcmp(graph->metadata[2 * i], rt_model_record_key))
       rt_message_print("  %s: %s", graph->metadata[2 * i], graph->metadata[2 * i + 1]);
-  print_record("made with:", rt_graph_get_metadata(graph, "retort_record"));
+  print_record("made with:", rt_model_made_with(graph));
   PetscCall(rt_graph_destroy(&graph));
   PetscFunctionReturn(0);
 }
@@ -120,7 +122,7 @@ static PetscErrorCode print_made(const RtArchive *archive)
 
   PetscFunctionBegin;
   PetscCall(rt_archive_get_text(archive, "retort_version", &version));
-  error = rt_archive_get_text(archive, "options", &options);
+  error = rt_archive_get_record(archive, &options);
   if (!error) rt_message_print("  %s%s", version ? "made by Retort " : "not made by Retort", version ? version : "");
   if (rt_archive_length(archive, "epoch") > 0)
     rt_message_print("  %lld epochs", (long long)rt_archive_length(archive, "epoch"));
@@ -200,18 +202,21 @@ static PetscErrorCode list_checkpoints(const char *path, bool *any)
 /* A run directory: the files that are there. */
 static PetscErrorCode print_run(const char *path)
 {
-  static const char *const files[] = {"teacher.onnx",     "teacher-history.nc", "labels",  "components.nc",
-                                      "student.onnx",     "student-history.nc", "eval.nc", "cka.nc",
-                                      "report/index.html"};
-  char name[PETSC_MAX_PATH_LEN];
+  static const struct {
+    RtFilesKind kind;
+    const char *role;
+  } files[] = {{RT_FILES_MODEL, "teacher"}, {RT_FILES_HISTORY, "teacher"}, {RT_FILES_LABELS, NULL},
+               {RT_FILES_COMPONENTS, NULL}, {RT_FILES_MODEL, "student"},   {RT_FILES_HISTORY, "student"},
+               {RT_FILES_EVAL, NULL},       {RT_FILES_SIMILARITY, NULL},   {RT_FILES_REPORT, NULL}};
+  char file[PETSC_MAX_PATH_LEN], name[RT_FILES_NAME];
   bool any = false;
 
   PetscFunctionBegin;
   for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-    PetscCall(rt_file_join(path, files[i], name, sizeof(name)));
-    if (!rt_file_exists(name)) continue;
+    PetscCall(rt_files_path(path, files[i].kind, files[i].role, file));
+    if (!rt_file_exists(file)) continue;
     if (!any) rt_message_print("%s: run directory with", path);
-    rt_message_print("  %s", files[i]);
+    rt_message_print("  %s", rt_files_name(files[i].kind, files[i].role, name));
     any = true;
   }
   PetscCall(list_checkpoints(path, &any));

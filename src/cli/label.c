@@ -4,6 +4,6 @@
 PetscErrorCode rt_cli_label(MPI_Comm comm, int argc, char **argv, bool *stopped)
 {
   PetscFunctionBegin;
-  PetscCall(rt_stage_run(comm, argc, argv, "label", rt_labeller_run, stopped));
+  PetscCall(rt_stage_run(comm, argc, argv, "label", RT_STAGE_SHARED, rt_labeller_run, stopped));
   PetscFunctionReturn(0);
 }

@@ -31,6 +31,14 @@ static PetscErrorCode info(MPI_Comm comm, int argc, char **argv, bool *stopped)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode job(MPI_Comm comm, int argc, char **argv, bool *stopped)
+{
+  PetscFunctionBegin;
+  *stopped = false;
+  PetscCall(rt_cli_job(comm, argc, argv));
+  PetscFunctionReturn(0);
+}
+
 static const Verb verbs[] = {
     {"import", "make a dataset", 0,
      "  import idx IMAGES LABELS -o D.nc\n"
@@ -47,6 +55,10 @@ static const Verb verbs[] = {
     {"compress", "write the teacher with its layers cut to low rank", RT_VERB_COMPRESS, NULL, rt_cli_compress},
     {"run", "all of it, skipping what is done", RT_VERB_RUN, NULL, rt_cli_run},
     {"info", "say what a file is, who made it, whether it is complete", 0, "  info FILE …", info},
+    {"job", "say what a job says, as Retort reads it", 0,
+     "  job -job FILE.yaml [-OPTION VALUE …] -print NAME[,NAME…]\n"
+     "      the values of these options, named without the dash, a line each; makes nothing",
+     job},
 };
 
 enum { VERBS = sizeof(verbs) / sizeof(*verbs) };

@@ -5,7 +5,7 @@
 #include "core/stop.h"
 #include "run/table.h"
 
-PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *name,
+PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *name, RtStageKind kind,
                             PetscErrorCode (*stage)(const RtJob *job, bool *stopped), bool *stopped)
 {
   PetscLogStage log;
@@ -24,7 +24,8 @@ PetscErrorCode rt_stage_run(MPI_Comm comm, int argc, char **argv, const char *na
     PetscCall(PetscLogStageRegister(name, &log));
     PetscCall(PetscLogStagePush(log));
     rt_stop_start(rt_options_real(job.options, NULL, "stop_after"));
-    error = stage(&job, stopped);
+    if (kind == RT_STAGE_ALONE) error = rt_job_claim(&job, stopped);
+    if (!error && !*stopped) error = stage(&job, stopped);
     if (!error && *stopped) rt_message_print("stopped on request; the same command goes on");
     PetscCall(PetscLogStagePop());
   }

@@ -4,6 +4,6 @@
 PetscErrorCode rt_cli_train(MPI_Comm comm, int argc, char **argv, bool *stopped)
 {
   PetscFunctionBegin;
-  PetscCall(rt_stage_run(comm, argc, argv, "train", rt_teach_run, stopped));
+  PetscCall(rt_stage_run(comm, argc, argv, "train", RT_STAGE_ALONE, rt_teach_run, stopped));
   PetscFunctionReturn(0);
 }

@@ -13,5 +13,6 @@ PetscErrorCode rt_cli_eval(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_compress(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_run(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_info(MPI_Comm comm, int argc, char **argv);
+PetscErrorCode rt_cli_job(MPI_Comm comm, int argc, char **argv);
 
 #endif

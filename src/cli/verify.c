@@ -4,6 +4,6 @@
 PetscErrorCode rt_cli_verify(MPI_Comm comm, int argc, char **argv, bool *stopped)
 {
   PetscFunctionBegin;
-  PetscCall(rt_stage_run(comm, argc, argv, "verify", rt_verifier_run, stopped));
+  PetscCall(rt_stage_run(comm, argc, argv, "verify", RT_STAGE_SHARED, rt_verifier_run, stopped));
   PetscFunctionReturn(0);
 }

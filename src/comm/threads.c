@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
 #include "comm/threads.h"
 
+#include "core/background.h"
+#include "core/message.h"
+
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +48,9 @@ PetscErrorCode rt_threads_count(MPI_Comm comm, int *threads)
             text);
     *threads = (int)wanted;
   }
-#if defined(PETSC_USE_DEBUG) && !defined(PETSC_HAVE_THREADSAFETY)
-  *threads = 1; /* this PETSc keeps one call stack for all threads */
-#endif
+  if (*threads > 1 && !rt_background_possible()) {
+    rt_message_note("with a debugging PETSc, or -malloc_debug, there is one thread instead of %d", *threads);
+    *threads = 1;
+  }
   PetscFunctionReturn(0);
 }

@@ -18,9 +18,7 @@ static PetscErrorCode write_model(const RtJob *job, const char *path, const char
 
   PetscFunctionBegin;
   PetscCall(rt_model_record(job, RT_CONTENT_COMPRESSED, 0, dataset, teacher, "", "", &record));
-  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
-  PetscCall(rt_graph_set_metadata(graph, "retort_role", "teacher of low rank"));
-  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  PetscCall(rt_model_sign(graph, "teacher of low rank", record));
   PetscCall(PetscFree(record));
   if (job->rank == 0) error = rt_onnx_write(graph, path, NULL);
   RtAgree(job->comm, error);

@@ -2,6 +2,8 @@
 
 #include "core/file.h"
 #include "core/message.h"
+#include "job/record.h"
+#include "model/model.h"
 
 #include <retort/onnx.h>
 #include <string.h>
@@ -9,12 +11,12 @@
 static PetscErrorCode path_of(const RtJob *job, char *path)
 {
   PetscFunctionBegin;
-  PetscCall(rt_job_path(job, "checkpoint/student-start.onnx", path));
+  PetscCall(rt_job_path(job, RT_FILES_START, "student", path));
   PetscFunctionReturn(0);
 }
 
 /* On rank 0: is there one of this record? One that cannot be read is not worth a message: it is made again. */
-static PetscErrorCode look(const char *path, const char *record, bool *there)
+static PetscErrorCode look(const RtJob *job, const char *path, const char *record, bool *there)
 {
   RtGraph *graph = NULL;
   const char *made;
@@ -28,8 +30,8 @@ static PetscErrorCode look(const char *path, const char *record, bool *there)
     rt_message_take(text, sizeof(text));
     PetscFunctionReturn(0);
   }
-  made = rt_graph_get_metadata(graph, "retort_record");
-  other = made && rt_options_differ(made, record, name, before, now);
+  made = rt_model_made_with(graph);
+  other = made && rt_record_differ(made, record, rt_options_defaults(job->options), name, before, now);
   *there = made && !other;
   PetscCall(rt_graph_destroy(&graph));
   if (other)
@@ -48,7 +50,7 @@ PetscErrorCode rt_start_read(const RtJob *job, const char *record, RtGraph **gra
   PetscFunctionBegin;
   *graph = NULL;
   PetscCall(path_of(job, path));
-  if (job->rank == 0 && !job->force) error = look(path, record, &found);
+  if (job->rank == 0 && !job->force) error = look(job, path, record, &found);
   RtAgree(job->comm, error);
   there = found;
   PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
@@ -78,9 +80,7 @@ PetscErrorCode rt_start_write(const RtJob *job, const char *record, RtGraph *gra
 
   PetscFunctionBegin;
   PetscCall(path_of(job, path));
-  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION)); /* in the order of rt_model_write */
-  PetscCall(rt_graph_set_metadata(graph, "retort_role", "student"));
-  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  PetscCall(rt_model_sign(graph, "student", record));
   if (job->rank == 0) error = write_file(path, graph);
   RtAgree(job->comm, error);
   PetscFunctionReturn(0);

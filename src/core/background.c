@@ -9,6 +9,7 @@ typedef struct {
 } Job;
 
 struct RtBackground {
+  bool alone; /* there is no thread */
   pthread_t thread;
   pthread_mutex_t mutex;
   pthread_cond_t changed;
@@ -41,6 +42,20 @@ static void *serve(void *argument)
   return NULL;
 }
 
+bool rt_background_possible(void)
+{
+#if defined(PETSC_HAVE_THREADSAFETY)
+  return true;
+#elif defined(PETSC_USE_DEBUG)
+  return false;
+#else
+  PetscBool listed = PETSC_FALSE;
+
+  (void)PetscMallocGetDebug(&listed, NULL, NULL);
+  return !listed;
+#endif
+}
+
 PetscErrorCode rt_background_create(RtBackground **background)
 {
   sigset_t all, before;
@@ -49,17 +64,19 @@ PetscErrorCode rt_background_create(RtBackground **background)
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&b));
+  b->alone = !rt_background_possible();
   pthread_mutex_init(&b->mutex, NULL);
   pthread_cond_init(&b->changed, NULL);
+  *background = b;
+  if (b->alone) PetscFunctionReturn(0);
   sigfillset(&all); /* signals go to the thread that looks at them */
   pthread_sigmask(SIG_SETMASK, &all, &before);
   failed = pthread_create(&b->thread, NULL, serve, b);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (failed) {
-    PetscCall(PetscFree(b));
+    PetscCall(PetscFree(*background));
     RtFail("no thread can be started: the limit of processes is reached (ulimit -u)");
   }
-  *background = b;
   PetscFunctionReturn(0);
 }
 
@@ -73,7 +90,7 @@ PetscErrorCode rt_background_destroy(RtBackground **background)
   b->ending = true;
   pthread_cond_broadcast(&b->changed);
   pthread_mutex_unlock(&b->mutex);
-  pthread_join(b->thread, NULL);
+  if (!b->alone) pthread_join(b->thread, NULL);
   pthread_cond_destroy(&b->changed);
   pthread_mutex_destroy(&b->mutex);
   PetscCall(PetscFree(*background));
@@ -85,6 +102,14 @@ PetscErrorCode rt_background_submit(RtBackground *background, RtBackgroundJob jo
   RtBackground *b = background;
 
   PetscFunctionBegin;
+  if (b->alone) {
+    PetscErrorCode error = job(context);
+
+    if (error && !b->error) b->error = error;
+    b->done = ++b->handed;
+    if (ticket) *ticket = b->handed;
+    PetscFunctionReturn(0);
+  }
   pthread_mutex_lock(&b->mutex);
   while (b->handed - b->done == RT_BACKGROUND_JOBS) pthread_cond_wait(&b->changed, &b->mutex);
   b->job[b->handed % RT_BACKGROUND_JOBS] = (Job){job, context};

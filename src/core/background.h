@@ -5,6 +5,10 @@
 
 #include <retort/types.h>
 
+/* Whether several threads may call PETSc. Its debugging builds keep one call stack for all threads, and -malloc_debug
+   one list of all memory; then jobs are done where they are handed over, by the thread that does so. */
+bool rt_background_possible(void);
+
 typedef struct RtBackground RtBackground;
 typedef PetscErrorCode (*RtBackgroundJob)(void *context);
 

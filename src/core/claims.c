@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NAME = 64, TEXT = RT_PROCESS_HOST + 80, TRIES = 8 };
+enum { NAME = 64, TEXT = RT_PROCESS_HOST + 100, TRIES = 8 };
 
 static const double most_often = 5; /* seconds between two touches; less where claims grow stale soon */
 
@@ -210,8 +210,8 @@ static PetscErrorCode sign(const RtClaims *c, const char *path, int file)
 
   PetscFunctionBegin;
   if (getrandom(&word, sizeof(word), GRND_NONBLOCK) < 0) word = (uint64_t)clock();
-  length = snprintf(text, sizeof(text), "%s %lld %lld %016llx\n", c->host, (long long)getpid(), (long long)c->started,
-                    (unsigned long long)word);
+  length = snprintf(text, sizeof(text), "%s %lld %lld %016llx %lld\n", c->host, (long long)getpid(),
+                    (long long)c->started, (unsigned long long)word, (long long)time(NULL));
   put = write(file, text, (size_t)length);
   if (put != length) {
     PetscErrorCode error;
@@ -362,6 +362,21 @@ void rt_claims_release(RtClaims *claims, const char *name)
   if (!fstat(file, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
     (void)unlink(path);
   close(file);
+}
+
+bool rt_claims_look(const RtClaims *claims, const char *name, RtClaimsHolder *holder)
+{
+  char path[PETSC_MAX_PATH_LEN], word[17];
+  long long pid, start, since = 0;
+  Sight sight;
+
+  if (claim_path(claims, name, path) || !look(path, &sight) || !read_text(sight.text, holder->host, &pid, &start, word))
+    return false;
+  (void)sscanf(sight.text, "%*s %*s %*s %*s %lld", &since);
+  holder->pid = pid;
+  holder->since = (time_t)since;
+  holder->touched = rt_file_changed(&sight.status);
+  return true;
 }
 
 /* --- sweeping ---------------------------------------------------------------------------------------------------- */

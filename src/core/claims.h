@@ -12,7 +12,9 @@
 #ifndef RT_CORE_CLAIMS_H
 #define RT_CORE_CLAIMS_H
 
-#include <retort/types.h>
+#include "core/process.h"
+
+#include <time.h>
 
 typedef struct RtClaims RtClaims;
 
@@ -29,6 +31,16 @@ PetscErrorCode rt_claims_destroy(RtClaims **claims);
 PetscErrorCode rt_claims_take(RtClaims *claims, const char *name, bool *mine);
 /* Give it back: the file is made, or is left to others. */
 void rt_claims_release(RtClaims *claims, const char *name);
+
+/* Who has the claim on a name. touched: when it last did, by the clock of the file system. False where nobody has it,
+   or somebody whose claim does not say. */
+typedef struct {
+  char host[RT_PROCESS_HOST];
+  int64_t pid;
+  time_t since; /* by the clock of that host; 0: it is not known */
+  double touched;
+} RtClaimsHolder;
+bool rt_claims_look(const RtClaims *claims, const char *name, RtClaimsHolder *holder);
 
 /* Remove the stale claims of a folder, which killed jobs left. No error if it is not there. */
 PetscErrorCode rt_claims_sweep(const char *dir, double seconds);

@@ -253,7 +253,7 @@ static PetscErrorCode put_all(const RtEvaluation *e, RtArchive *archive)
   PetscCall(put_samples(e, archive));
   PetscCall(rt_archive_put_text(archive, NULL, "source", "retort eval: the models of a run and its test set"));
   PetscCall(rt_options_record(e->job->options, RT_CONTENT_EVAL, &record));
-  error = rt_archive_put_text(archive, NULL, "options", record);
+  error = rt_archive_put_record(archive, record);
   PetscCall(PetscFree(record));
   PetscCall(error);
   PetscCall(rt_archive_put_text(archive, NULL, "dataset_hash", e->info->hash));
@@ -267,7 +267,7 @@ static PetscErrorCode write_file(const RtEvaluation *e)
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(e->job, "eval.nc", path));
+  PetscCall(rt_job_path(e->job, RT_FILES_EVAL, NULL, path));
   PetscCall(rt_archive_create(path, "Evaluation of teacher and student", &archive));
   error = put_all(e, archive);
   if (error) {

@@ -144,7 +144,7 @@ static PetscErrorCode measure(Similarity *s, bool *stopped)
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(s->job, "cka.nc", path));
+  PetscCall(rt_job_path(s->job, RT_FILES_SIMILARITY, NULL, path));
   PetscCall(rt_moments_collect(&moments, &gram, stopped));
   if (s->job->rank == 0 && !*stopped) {
     compute(s, gram);

@@ -2,6 +2,8 @@
 #ifndef RT_JOB_JOB_H
 #define RT_JOB_JOB_H
 
+#include "core/claims.h"
+#include "job/files.h"
 #include "job/options.h"
 
 /* Bits of RtOption.verbs. */
@@ -31,15 +33,21 @@ typedef struct {
   uint64_t seed;
   bool force;
   char dir[PETSC_MAX_PATH_LEN];
+  RtClaims *claims; /* on rank 0, where this job has its run directory for itself */
 } RtJob;
 
 /* Collective. table: [count], must outlive the job. argc, argv: the words after the verb. Makes the run directory.
    Errors: as rt_options_create; no run directory is named, or it cannot be written. */
 PetscErrorCode rt_job_create(MPI_Comm comm, const RtOption *table, int count, int argc, char **argv, RtJob *job);
+/* Gives the run directory back. */
 PetscErrorCode rt_job_destroy(RtJob *job);
+/* Collective. Have the run directory for this job alone until rt_job_destroy, on all hosts that share the file system.
+   What a dead job left is waited out, for -run_claim_seconds at most, and not at all on the host where it ran.
+   stopped: a stop was asked for meanwhile. Errors: another job works there. */
+PetscErrorCode rt_job_claim(RtJob *job, bool *stopped);
 
-/* Path of a file in the run directory. path: [PETSC_MAX_PATH_LEN]. */
-PetscErrorCode rt_job_path(const RtJob *job, const char *name, char *path);
+/* As rt_files_path, in the run directory. */
+PetscErrorCode rt_job_path(const RtJob *job, RtFilesKind kind, const char *role, char *path);
 /* The text of an option that must be given. what: for the message. Errors (usage): it is empty. */
 PetscErrorCode rt_job_need(const RtJob *job, const char *option, const char *what, const char **text);
 

@@ -1,30 +1,31 @@
 #include "job/options.h"
 
 #include "core/message.h"
-#include "core/size.h"
+#include "job/pattern.h"
+#include "job/value.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT = 1024 /* longest value */ };
-
+/* A row whose name holds a `*`, with a name that the user gave to something. */
 typedef struct {
-  bool given;
-  char *text; /* canonical */
-  int count;
-  double number[RT_OPTIONS_LIST]; /* whole numbers up to 2^53 are exact */
-} Value;
+  int row;
+  char name[RT_PATTERN_NAME];
+  char word[RT_PATTERN_WORD];
+  RtValue value;
+} Instance;
 
 struct RtOptions {
   const RtOption *table;
-  int count;
-  Value *value; /* [count] */
+  int count, instances;
+  RtValue *value;     /* [count]; of rows with a `*` the default */
+  char *defaults;     /* as a record */
+  Instance *instance; /* [instances], by the first row of its kind, then by name, then by row: as records have them */
 };
 
 /* Options of PETSc, which are not in our table and may be asked for later than now. */
@@ -82,24 +83,42 @@ const char *rt_options_nearest(const char *word, const char *const *names, int c
   return best;
 }
 
-static int find(const RtOption *table, int count, const char *name)
+/* The row of an option, -1 where there is none. A row with a `*` is every option that fits it. */
+static int find(const RtOption *table, int count, const char *word)
 {
+  const char *name;
+  size_t length;
+
   for (int i = 0; i < count; i++)
-    if (!strcmp(table[i].name, name)) return i;
+    if (!rt_pattern_is(table[i].name) && !strcmp(table[i].name, word)) return i;
+  for (int i = 0; i < count; i++)
+    if (rt_pattern_is(table[i].name) && rt_pattern_find(table[i].name, word, &name, &length) &&
+        rt_pattern_allows(name, length))
+      return i;
   return -1;
 }
 
-static PetscErrorCode refuse_unknown(const RtOption *table, int count, const char *name)
+static PetscErrorCode refuse_unknown(const RtOption *table, int count, const char *word)
 {
-  const char **names, *near;
+  const char **names, *near, *name;
+  char(*guess)[RT_PATTERN_WORD], best[RT_PATTERN_WORD] = "";
+  size_t length;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(count, &names));
-  for (int i = 0; i < count; i++) names[i] = table[i].name;
-  near = rt_options_nearest(name, names, count);
-  PetscCall(PetscFree(names));
-  if (near) RtUsage("unknown option -%s; did you mean -%s?", name, near);
-  RtUsage("unknown option -%s; `retort VERB -help` lists the options", name);
+  for (int i = 0; i < count; i++)
+    if (rt_pattern_is(table[i].name) && rt_pattern_find(table[i].name, word, &name, &length))
+      RtUsage("-%s: '%.*s' cannot be a name; it has 1 to %d small letters and digits, and nothing else", word,
+              (int)length, name, RT_PATTERN_NAME - 1);
+  PetscCall(PetscMalloc2(count, &names, count, &guess));
+  for (int i = 0; i < count; i++) {
+    names[i] = rt_pattern_is(table[i].name) ? guess[i] : table[i].name;
+    if (rt_pattern_is(table[i].name)) rt_pattern_guess(table[i].name, word, guess[i]);
+  }
+  near = rt_options_nearest(word, names, count);
+  if (near) snprintf(best, sizeof(best), "%s", near);
+  PetscCall(PetscFree2(names, guess));
+  if (best[0]) RtUsage("unknown option -%s; did you mean -%s?", word, best);
+  RtUsage("unknown option -%s; `retort VERB -help` lists the options", word);
 }
 
 /* A word that starts an option: a dash and a letter. A negative number does not. */
@@ -155,160 +174,138 @@ static PetscErrorCode read_job(MPI_Comm comm, const char *job)
 }
 
 /* Keys of the job file that nobody knows. */
-static PetscErrorCode check_database(const RtOption *table, int count)
+static PetscErrorCode check_names(const RtOption *table, int count, int names, char **name)
 {
-  PetscInt left;
-  char **name, **value;
-  int unknown = -1;
-  char copy[128] = "";
-
   PetscFunctionBegin;
-  PetscCall(PetscOptionsLeftGet(NULL, &left, &name, &value));
-  for (PetscInt i = 0; i < left && unknown < 0; i++)
-    if (find(table, count, name[i]) < 0 && !is_petsc(name[i])) unknown = (int)i;
-  if (unknown >= 0) snprintf(copy, sizeof(copy), "%s", name[unknown]);
-  PetscCall(PetscOptionsLeftRestore(NULL, &left, &name, &value));
-  if (unknown >= 0) PetscCall(refuse_unknown(table, count, copy));
+  for (int i = 0; i < names; i++)
+    if (find(table, count, name[i]) < 0 && !is_petsc(name[i])) PetscCall(refuse_unknown(table, count, name[i]));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode parse_number(const RtOption *option, const char *text, double *number)
+static int first_of_kind(const RtOption *table, int row)
 {
-  bool whole = option->type == RT_OPTION_INT || option->type == RT_OPTION_INTS;
-  char *end;
+  for (int i = 0; i < row; i++)
+    if (rt_pattern_siblings(table[i].name, table[row].name)) return i;
+  return row;
+}
 
+/* Instances that are the same but for their rows follow one another, the rows in their order. */
+static int compare_instances(const void *a, const void *b)
+{
+  const Instance *x = a, *y = b;
+  int order = strcmp(x->name, y->name);
+
+  return order ? order : x->row - y->row;
+}
+
+/* Every row of the kind of `row` for the thing of this name, once. */
+static PetscErrorCode add_instances(RtOptions *o, int row, const char *name, size_t length)
+{
   PetscFunctionBegin;
-  errno = 0;
-  *number = strtod(text, &end);
-  while (isspace((unsigned char)*end)) end++;
-  if (end == text || *end || !isfinite(*number) || (whole && *number != trunc(*number)))
-    RtUsage("-%s: '%s' is not a %snumber", option->name, text, whole ? "whole " : "");
-  if (*number < option->least || *number > option->most) {
-    char bounds[64]; /* PETSc's own %g would write 1 as "1." */
+  for (int i = 0; i < o->instances; i++)
+    if (o->instance[i].row == row && strlen(o->instance[i].name) == length &&
+        !strncmp(o->instance[i].name, name, length))
+      PetscFunctionReturn(0);
+  for (int i = row; i < o->count; i++) {
+    Instance *one;
 
-    snprintf(bounds, sizeof(bounds), option->most >= 9e15 ? "must be at least %g" : "goes from %g to %g", option->least,
-             option->most);
-    RtUsage("-%s: %s is out of bounds; it %s", option->name, text, bounds);
+    if (!rt_pattern_siblings(o->table[row].name, o->table[i].name)) continue;
+    PetscCall(PetscRealloc(sizeof(*one) * (size_t)(o->instances + 1), &o->instance));
+    one = memset(&o->instance[o->instances++], 0, sizeof(*one));
+    one->row = i;
+    snprintf(one->name, sizeof(one->name), "%.*s", (int)length, name);
+    rt_pattern_fill(o->table[i].name, name, length, one->word);
   }
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode parse_size(const RtOption *option, const char *text, double *bytes)
+/* What the user named, from the words of the database. */
+static PetscErrorCode collect_instances(RtOptions *o, int words, char **word)
 {
-  char least[RT_SIZE_TEXT];
-  int64_t size;
-
   PetscFunctionBegin;
-  if (!rt_size_parse(text, &size))
-    RtUsage("-%s: '%s' is not a size: give bytes, or a number with K, M, G or T", option->name, text);
-  *bytes = (double)size;
-  if (*bytes < option->least || *bytes > option->most)
-    RtUsage("-%s: %s is out of bounds; it must be at least %s", option->name, text,
-            rt_size_text((int64_t)option->least, least));
-  PetscFunctionReturn(0);
-}
+  for (int row = 0; row < o->count; row++) {
+    int begin = o->instances;
 
-static PetscErrorCode parse_list(const RtOption *option, const char *text, Value *value)
-{
-  char copy[TEXT], *word, *next;
+    if (!rt_pattern_is(o->table[row].name) || first_of_kind(o->table, row) != row) continue;
+    for (int i = 0; i < words; i++) {
+      int found = find(o->table, o->count, word[i]);
+      const char *name;
+      size_t length;
 
-  PetscFunctionBegin;
-  snprintf(copy, sizeof(copy), "%s", text);
-  value->count = 0;
-  for (word = copy[0] ? copy : NULL; word; word = next) {
-    next = strchr(word, ',');
-    if (next) *next++ = 0;
-    if (value->count == RT_OPTIONS_LIST) RtUsage("-%s: more than %d numbers", option->name, RT_OPTIONS_LIST);
-    PetscCall(parse_number(option, word, &value->number[value->count++]));
-  }
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode parse_bool(const RtOption *option, const char *text, double *number)
-{
-  static const char *const yes[] = {"", "1", "true", "yes", "on"}, *const no[] = {"0", "false", "no", "off"};
-
-  PetscFunctionBegin;
-  for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++)
-    if (!strcmp(text, yes[i])) *number = 1;
-  for (size_t i = 0; i < sizeof(no) / sizeof(*no); i++)
-    if (!strcmp(text, no[i])) *number = 0;
-  if (*number < 0) RtUsage("-%s: '%s' is neither true nor false", option->name, text);
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode parse_choice(const RtOption *option, const char *text)
-{
-  const char *names = option->choices(), *at = names;
-  size_t length = strlen(text);
-
-  PetscFunctionBegin;
-  while (at && length && !strchr(text, '|')) {
-    if (!strncmp(at, text, length) && (at[length] == '|' || !at[length])) PetscFunctionReturn(0);
-    at = strchr(at, '|');
-    if (at) at++;
-  }
-  RtUsage("-%s: '%s' is not one of %s", option->name, text, names);
-}
-
-/* The same number always gets the same text and another number another, so that records can be compared: as few digits
-   as give the number back. */
-static void write_numbers(const Value *value, char *text, size_t length)
-{
-  size_t used = 0;
-
-  text[0] = 0;
-  for (int i = 0; i < value->count && used + 32 < length; i++) {
-    char number[32];
-
-    for (int digits = 15; digits <= 17; digits++) {
-      snprintf(number, sizeof(number), "%.*g", digits, value->number[i]);
-      if (strtod(number, NULL) == value->number[i]) break;
+      if (found < 0 || !rt_pattern_siblings(o->table[row].name, o->table[found].name)) continue;
+      rt_pattern_find(o->table[found].name, word[i], &name, &length);
+      PetscCall(add_instances(o, row, name, length));
     }
-    used += (size_t)snprintf(text + used, length - used, "%s%s", i ? "," : "", number);
+    if (o->instances > begin)
+      qsort(o->instance + begin, (size_t)(o->instances - begin), sizeof(Instance), compare_instances);
   }
+  PetscFunctionReturn(0);
 }
 
-static PetscErrorCode parse(const RtOption *option, Value *value)
+/* word: the option's name, with the user's name in place of a `*`. */
+static PetscErrorCode parse(const RtOption *row, const char *word, RtValue *value)
 {
-  char name[96], text[TEXT] = "";
+  char name[RT_PATTERN_WORD + 1], text[RT_VALUE_TEXT] = "";
+  RtOption option = *row;
   PetscBool given = PETSC_FALSE;
 
   PetscFunctionBegin;
-  snprintf(name, sizeof(name), "-%s", option->name);
+  option.name = word; /* for messages */
+  snprintf(name, sizeof(name), "-%s", word);
   PetscCall(PetscOptionsGetString(NULL, NULL, name, text, sizeof(text), &given));
   if (strlen(text) >= sizeof(text) - 1)
-    RtUsage("-%s: the value is too long; %d characters are allowed", option->name, TEXT - 2);
-  value->given = given;
-  if (!given) snprintf(text, sizeof(text), "%s", option->initial);
-  value->count = 1;
-  value->number[0] = -1;
-  switch (option->type) {
-  case RT_OPTION_INT:
-  case RT_OPTION_REAL:
-    PetscCall(parse_number(option, text, &value->number[0]));
-    break;
-  case RT_OPTION_INTS:
-  case RT_OPTION_REALS:
-    PetscCall(parse_list(option, text, value));
-    break;
-  case RT_OPTION_SIZE:
-    PetscCall(parse_size(option, text, &value->number[0]));
-    break;
-  case RT_OPTION_BOOL:
-    PetscCall(parse_bool(option, text, &value->number[0]));
-    break;
-  case RT_OPTION_CHOICE:
-    PetscCall(parse_choice(option, text));
-    break;
-  default:
-    break;
+    RtUsage("-%s: the value is too long; %d characters are allowed", word, RT_VALUE_TEXT - 2);
+  PetscCall(rt_value_parse(&option, given ? text : NULL, value));
+  PetscFunctionReturn(0);
+}
+
+/* The line of an option in a record, appended to text as far as it goes. */
+static void append_line(const char *name, const RtValue *value, char *text, size_t length, size_t *used)
+{
+  int more = snprintf(text ? text + *used : NULL, text ? length - *used : 0, "%s=%s\n", name, value->text);
+
+  *used += (size_t)more;
+}
+
+/* The defaults of all rows, as a record has them. */
+static PetscErrorCode write_defaults(const RtOption *table, int count, char **text)
+{
+  size_t length = 0;
+
+  PetscFunctionBegin;
+  *text = NULL;
+  for (int pass = 0; pass < 2; pass++) {
+    size_t used = 0;
+
+    if (pass) PetscCall(PetscMalloc1(length, text));
+    for (int i = 0; i < count; i++) {
+      RtValue value;
+
+      PetscCall(rt_value_parse(&table[i], NULL, &value));
+      append_line(table[i].name, &value, *text, length, &used);
+      PetscCall(PetscFree(value.text));
+    }
+    length = used + 1;
   }
-  if (option->type == RT_OPTION_BOOL)
-    snprintf(text, sizeof(text), "%s", value->number[0] ? "true" : "false");
-  else if (option->type != RT_OPTION_TEXT && option->type != RT_OPTION_CHOICE)
-    write_numbers(value, text, sizeof(text));
-  PetscCall(PetscStrallocpy(text, &value->text));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode fill(RtOptions *o)
+{
+  char **name, **value;
+  PetscInt names;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscOptionsLeftGet(NULL, &names, &name, &value));
+  error = check_names(o->table, o->count, (int)names, name);
+  if (!error) error = collect_instances(o, (int)names, name);
+  PetscCall(PetscOptionsLeftRestore(NULL, &names, &name, &value));
+  PetscCall(error);
+  for (int i = 0; i < o->count; i++) PetscCall(parse(&o->table[i], o->table[i].name, &o->value[i]));
+  for (int i = 0; i < o->instances; i++)
+    PetscCall(parse(&o->table[o->instance[i].row], o->instance[i].word, &o->instance[i].value));
+  PetscCall(write_defaults(o->table, o->count, &o->defaults));
   PetscFunctionReturn(0);
 }
 
@@ -317,22 +314,19 @@ PetscErrorCode rt_options_create(MPI_Comm comm, const RtOption *table, int count
 {
   const char *job;
   RtOptions *o;
-  PetscErrorCode error = 0;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(check_words(table, count, argc, argv, &job));
   if (job) PetscCall(read_job(comm, job));
   PetscCall(PetscOptionsInsertArgs(NULL, argc, argv));
-  PetscCall(check_database(table, count));
   PetscCall(PetscNew(&o));
   o->table = table;
   o->count = count;
   PetscCall(PetscCalloc1(count, &o->value));
-  for (int i = 0; i < count && !error; i++) error = parse(&table[i], &o->value[i]);
-  if (error) {
-    PetscCall(rt_options_destroy(&o));
-    PetscCall(error);
-  }
+  error = fill(o);
+  if (error) PetscCall(rt_options_destroy(&o));
+  PetscCall(error);
   *options = o;
   PetscFunctionReturn(0);
 }
@@ -342,17 +336,22 @@ PetscErrorCode rt_options_destroy(RtOptions **options)
   PetscFunctionBegin;
   if (!*options) PetscFunctionReturn(0);
   for (int i = 0; i < (*options)->count; i++) PetscCall(PetscFree((*options)->value[i].text));
+  for (int i = 0; i < (*options)->instances; i++) PetscCall(PetscFree((*options)->instance[i].value.text));
+  PetscCall(PetscFree((*options)->instance));
+  PetscCall(PetscFree((*options)->defaults));
   PetscCall(PetscFree((*options)->value));
   PetscCall(PetscFree(*options));
   PetscFunctionReturn(0);
 }
 
-static const Value *get(const RtOptions *options, const char *prefix, const char *name)
+static const RtValue *get(const RtOptions *options, const char *prefix, const char *name)
 {
-  char full[96];
+  char full[RT_PATTERN_WORD];
   int i;
 
   snprintf(full, sizeof(full), "%s%s%s", prefix ? prefix : "", prefix ? "_" : "", name);
+  for (i = 0; i < options->instances; i++)
+    if (!strcmp(options->instance[i].word, full)) return &options->instance[i].value;
   i = find(options->table, options->count, full);
   if (i < 0) PETSCABORT(PETSC_COMM_SELF, PETSC_ERR_PLIB);
   return &options->value[i];
@@ -380,7 +379,7 @@ const char *rt_options_text(const RtOptions *options, const char *prefix, const 
 
 int rt_options_ints(const RtOptions *options, const char *prefix, const char *name, int64_t value[RT_OPTIONS_LIST])
 {
-  const Value *v = get(options, prefix, name);
+  const RtValue *v = get(options, prefix, name);
 
   for (int i = 0; i < v->count; i++) value[i] = (int64_t)v->number[i];
   return v->count;
@@ -388,7 +387,7 @@ int rt_options_ints(const RtOptions *options, const char *prefix, const char *na
 
 int rt_options_reals(const RtOptions *options, const char *prefix, const char *name, double value[RT_OPTIONS_LIST])
 {
-  const Value *v = get(options, prefix, name);
+  const RtValue *v = get(options, prefix, name);
 
   for (int i = 0; i < v->count; i++) value[i] = v->number[i];
   return v->count;
@@ -399,53 +398,66 @@ bool rt_options_given(const RtOptions *options, const char *prefix, const char *
   return get(options, prefix, name)->given;
 }
 
-PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, char **text)
+PetscErrorCode rt_options_find(const RtOptions *options, const char *name, const char **text)
 {
-  size_t length = 1, used = 0;
-
   PetscFunctionBegin;
-  for (int i = 0; i < options->count; i++)
-    if (options->table[i].content & content)
-      length += strlen(options->table[i].name) + strlen(options->value[i].text) + 2;
-  PetscCall(PetscCalloc1(length, text));
-  for (int i = 0; i < options->count; i++)
-    if (options->table[i].content & content)
-      used += (size_t)snprintf(*text + used, length - used, "%s=%s\n", options->table[i].name, options->value[i].text);
+  if (find(options->table, options->count, name) < 0) PetscCall(refuse_unknown(options->table, options->count, name));
+  *text = rt_options_text(options, NULL, name);
   PetscFunctionReturn(0);
 }
 
-/* The line of `record` that begins with name=, NULL where there is none; its value copied, as far as there is room. */
-static const char *look_up(const char *record, const char *name, size_t name_length, char value[96])
+/* No row has a `*` behind this prefix: a mistake in the program. */
+static void check_prefix(const RtOptions *options, const char *prefix)
 {
-  value[0] = 0;
-  for (const char *line = record; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-    if (strncmp(line, name, name_length) || line[name_length] != '=') continue;
-    snprintf(value, 96, "%.*s", (int)strcspn(line + name_length + 1, "\n"), line + name_length + 1);
-    return line;
-  }
-  return NULL;
+  for (int i = 0; i < options->count; i++)
+    if (rt_pattern_under(options->table[i].name, prefix)) return;
+  PETSCABORT(PETSC_COMM_SELF, PETSC_ERR_PLIB);
 }
 
-bool rt_options_differ(const char *before, const char *now, char name[64], char old_value[96], char new_value[96])
+int rt_options_names(const RtOptions *options, const char *prefix, const char *name[], int most)
 {
-  const char *record[2] = {now, before};
+  int count = 0, first = -1;
 
-  if (!strcmp(before, now)) return false;
-  for (int k = 0; k < 2; k++)
-    for (const char *line = record[k]; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-      size_t length = strcspn(line, "=\n");
-      const char *old_line = look_up(before, line, length, old_value),
-                 *new_line = look_up(now, line, length, new_value);
-      size_t bytes = strcspn(line, "\n");
+  for (int i = 0; i < options->instances; i++) {
+    const Instance *one = &options->instance[i];
 
-      if (old_line && new_line && strcspn(old_line, "\n") == bytes && strcspn(new_line, "\n") == bytes &&
-          !memcmp(old_line, new_line, bytes))
-        continue;
-      snprintf(name, 64, "%.*s", (int)PetscMin(length, 63), line);
-      return true;
-    }
-  snprintf(name, 64, "order of options");
-  return true;
+    if (!rt_pattern_under(options->table[one->row].name, prefix)) continue;
+    if (first < 0) first = one->row;
+    if (one->row != first) continue; /* the same name again */
+    if (count < most) name[count] = one->name;
+    count++;
+  }
+  if (first < 0) check_prefix(options, prefix);
+  return count;
+}
+
+static size_t write_record(const RtOptions *o, unsigned content, char *text, size_t length)
+{
+  size_t used = 0;
+
+  for (int i = 0; i < o->count; i++) {
+    if (!rt_pattern_is(o->table[i].name) && o->table[i].content & content)
+      append_line(o->table[i].name, &o->value[i], text, length, &used);
+    for (int k = 0; k < o->instances; k++)
+      if (first_of_kind(o->table, o->instance[k].row) == i && o->table[o->instance[k].row].content & content)
+        append_line(o->instance[k].word, &o->instance[k].value, text, length, &used);
+  }
+  return used;
+}
+
+PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, char **text)
+{
+  size_t length = write_record(options, content, NULL, 0) + 1;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(length, text));
+  write_record(options, content, *text, length);
+  PetscFunctionReturn(0);
+}
+
+const char *rt_options_defaults(const RtOptions *options)
+{
+  return options->defaults;
 }
 
 void rt_options_help(const RtOption *table, int count, unsigned verb)
@@ -461,10 +473,14 @@ void rt_options_help(const RtOption *table, int count, unsigned verb)
 
   for (int i = 0; i < count; i++) {
     const RtOption *o = &table[i];
-    char head[160], bounds[64] = "";
+    char name[RT_PATTERN_WORD], head[320], bounds[64] = "";
 
     if (!(o->verbs & verb)) continue;
-    snprintf(head, sizeof(head), "-%s <%s>", o->name, o->type == RT_OPTION_CHOICE ? o->choices() : kind[o->type]);
+    if (rt_pattern_is(o->name))
+      rt_pattern_fill(o->name, "NAME", 4, name);
+    else
+      snprintf(name, sizeof(name), "%s", o->name);
+    snprintf(head, sizeof(head), "-%s <%s>", name, o->type == RT_OPTION_CHOICE ? o->choices() : kind[o->type]);
     if (o->type == RT_OPTION_INT || o->type == RT_OPTION_REAL || o->type == RT_OPTION_INTS ||
         o->type == RT_OPTION_REALS)
       snprintf(bounds, sizeof(bounds), o->most >= 9e15 ? ", at least %g" : ", %g to %g", o->least, o->most);

@@ -18,7 +18,7 @@ typedef enum {
 } RtOptionType;
 
 typedef struct {
-  const char *name; /* without the dash */
+  const char *name; /* without the dash; a `*` stands for a name that the user chooses, see job/pattern.h */
   RtOptionType type;
   const char *initial;          /* the default, as text */
   double least, most;           /* bounds of numbers, both allowed; of each number in a list */
@@ -51,12 +51,20 @@ int rt_options_ints(const RtOptions *options, const char *prefix, const char *na
 int rt_options_reals(const RtOptions *options, const char *prefix, const char *name, double value[RT_OPTIONS_LIST]);
 /* Whether the user gave it. */
 bool rt_options_given(const RtOptions *options, const char *prefix, const char *name);
+/* The names that the user chose in rows prefix_*_…, in the order of the alphabet (PETSc's database keeps no other), as
+   far as `most` goes. Returns how many there are. The values of one: prefix is prefix_NAME, name what follows; what the
+   user left open has the row's default. The names live as long as the options. */
+int rt_options_names(const RtOptions *options, const char *prefix, const char *name[], int most);
 
-/* The options that change the output of `content`, a line `name=value` each, in the order of the table.
+/* The value of an option by its whole name, as text in the form of records. Errors (usage): there is no such option. */
+PetscErrorCode rt_options_find(const RtOptions *options, const char *name, const char **text);
+
+/* The options that change the output of `content`, a line `name=value` each, in the order of the table; rows with a
+   `*` where the first of their kind is, all of them for each name that the user chose.
  *text is allocated with PetscMalloc. */
 PetscErrorCode rt_options_record(const RtOptions *options, unsigned content, char **text);
-/* Where two records differ first: fills name, old and new value ("" where absent). Returns false if they are equal. */
-bool rt_options_differ(const char *before, const char *now, char name[64], char old_value[96], char new_value[96]);
+/* The default of every row, as a record has them; lives as long as the options. */
+const char *rt_options_defaults(const RtOptions *options);
 
 /* Print the options that `verb` reads. */
 void rt_options_help(const RtOption *table, int count, unsigned verb);

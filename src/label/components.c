@@ -155,7 +155,7 @@ static PetscErrorCode check_shards(const RtComponentsSource *s, const RtComponen
   bool found;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(s->job, "labels", dir));
+  PetscCall(rt_job_path(s->job, RT_FILES_LABELS, NULL, dir));
   PetscCall(rt_labelstore_describe(dir, &old, &found));
   RtCheck(
       !found || !old.components || s->job->force || strcmp(old.layer, c->layer) || !strcmp(old.features, c->hash),
@@ -285,7 +285,7 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(s->job, "components.nc", path));
+  PetscCall(rt_job_path(s->job, RT_FILES_COMPONENTS, NULL, path));
   while (said[0] == WAIT && !said[1]) {
     if (s->job->rank == 0) {
       error = decide(s, c, path, claims, &said[0]);
@@ -337,7 +337,7 @@ static PetscErrorCode start(const RtComponentsSource *s, RtComponents *c, RtClai
   PetscCall(rt_components_describe(s->job, s->teacher, c));
   PetscCall(PetscMalloc2(c->width, &c->mean, c->width * c->count, &c->vector));
   if (s->job->rank) PetscFunctionReturn(0);
-  PetscCall(rt_job_path(s->job, "labels", dir));
+  PetscCall(rt_job_path(s->job, RT_FILES_LABELS, NULL, dir));
   PetscCall(rt_labelstore_describe(dir, &old, &found));
   RtCheck(
       !found || s->job->force || (old.components == c->count && !strcmp(old.layer, c->layer)),

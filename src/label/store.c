@@ -23,7 +23,7 @@ PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset,
             info->views);
     rt_augment_text(augment, info->augment, sizeof(info->augment));
   }
-  PetscCall(rt_job_path(job, "labels", dir));
+  PetscCall(rt_job_path(job, RT_FILES_LABELS, NULL, dir));
   PetscFunctionReturn(0);
 }
 

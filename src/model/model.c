@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/message.h"
+#include "job/record.h"
 #include "model/recipe.h"
 
 #include <math.h>
@@ -25,6 +26,22 @@ PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t windo
   PetscFunctionReturn(0);
 }
 
+const char rt_model_record_key[] = "retort_record";
+
+PetscErrorCode rt_model_sign(RtGraph *graph, const char *role, const char *record)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
+  PetscCall(rt_graph_set_metadata(graph, "retort_role", role));
+  PetscCall(rt_graph_set_metadata(graph, rt_model_record_key, record));
+  PetscFunctionReturn(0);
+}
+
+const char *rt_model_made_with(const RtGraph *graph)
+{
+  return rt_graph_get_metadata(graph, rt_model_record_key);
+}
+
 /* On rank 0: 1 if the file is done, 0 if it is to be made. */
 static PetscErrorCode compare(const RtJob *job, const char *path, const char *record, int *done)
 {
@@ -37,8 +54,9 @@ static PetscErrorCode compare(const RtJob *job, const char *path, const char *re
   *done = 0;
   if (!rt_file_exists(path)) PetscFunctionReturn(0);
   PetscCall(rt_onnx_read(path, &graph, NULL));
-  before = rt_graph_get_metadata(graph, "retort_record");
-  differs = rt_options_differ(before ? before : "", record, name, old_value, new_value);
+  before = rt_model_made_with(graph);
+  differs =
+      rt_record_differ(before ? before : "", record, rt_options_defaults(job->options), name, old_value, new_value);
   PetscCall(rt_graph_destroy(&graph));
   *done = !differs;
   if (differs && !job->force)
@@ -47,14 +65,14 @@ static PetscErrorCode compare(const RtJob *job, const char *path, const char *re
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *record, bool *done)
+PetscErrorCode rt_model_done(const RtJob *job, const char *role, const char *record, bool *done)
 {
   char path[PETSC_MAX_PATH_LEN];
   PetscErrorCode error = 0;
   int answer = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(job, name, path));
+  PetscCall(rt_job_path(job, RT_FILES_MODEL, role, path));
   if (job->rank == 0) error = compare(job, path, record, &answer);
   RtAgree(job->comm, error);
   PetscCallMPI(MPI_Bcast(&answer, 1, MPI_INT, 0, job->comm));
@@ -82,15 +100,13 @@ static bool is_own(const RtJob *job, const char *role)
 PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path)
 {
   const char *model = rt_options_text(job->options, role, "model");
-  char name[32];
 
   PetscFunctionBegin;
   if (is_own(job, role)) {
     RtCheck(strlen(model) < PETSC_MAX_PATH_LEN, "-%s_model: the path is too long", role);
     PetscCall(PetscStrncpy(path, model, PETSC_MAX_PATH_LEN));
   } else {
-    snprintf(name, sizeof(name), "%s.onnx", role);
-    PetscCall(rt_job_path(job, name, path));
+    PetscCall(rt_job_path(job, RT_FILES_MODEL, role, path));
   }
   PetscFunctionReturn(0);
 }
@@ -166,15 +182,12 @@ PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatas
 PetscErrorCode rt_model_write(const RtJob *job, const char *role, const char *record, int64_t epoch, double accuracy,
                               RtGraph *graph)
 {
-  char path[PETSC_MAX_PATH_LEN], name[32], text[32];
+  char path[PETSC_MAX_PATH_LEN], text[32];
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  snprintf(name, sizeof(name), "%s.onnx", role);
-  PetscCall(rt_job_path(job, name, path));
-  PetscCall(rt_graph_set_metadata(graph, "retort_version", RETORT_VERSION));
-  PetscCall(rt_graph_set_metadata(graph, "retort_role", role));
-  PetscCall(rt_graph_set_metadata(graph, "retort_record", record));
+  PetscCall(rt_job_path(job, RT_FILES_MODEL, role, path));
+  PetscCall(rt_model_sign(graph, role, record));
   snprintf(text, sizeof(text), "%lld", (long long)epoch);
   PetscCall(rt_graph_set_metadata(graph, "retort_epoch", text));
   if (!isnan(accuracy)) {

@@ -13,9 +13,15 @@
 PetscErrorCode rt_model_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
                                const char *teacher, const char *start, const char *extra, char **record);
 
-/* Collective. Whether the file in the run directory is complete and was made from just this.
+/* What a model says of how it was made: the version of Retort, role, record. */
+PetscErrorCode rt_model_sign(RtGraph *graph, const char *role, const char *record);
+/* The record that a model has, NULL where it has none; the metadata of that key. */
+const char *rt_model_made_with(const RtGraph *graph);
+extern const char rt_model_record_key[];
+
+/* Collective. Whether the model of a role in the run directory is complete and was made from just this.
    Errors: it was made from something else, and -run_force is not given. */
-PetscErrorCode rt_model_done(const RtJob *job, const char *name, const char *record, bool *done);
+PetscErrorCode rt_model_done(const RtJob *job, const char *role, const char *record, bool *done);
 
 /* Collective. SHA-256 of a file. */
 PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT]);

@@ -233,3 +233,17 @@ PetscErrorCode rt_archive_get_text(const RtArchive *archive, const char *name, c
   PetscCall(rt_netcdf_get_text(archive->path, archive->nc, NC_GLOBAL, name, archive->bytes, text));
   PetscFunctionReturn(0);
 }
+
+PetscErrorCode rt_archive_put_record(RtArchive *archive, const char *record)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_archive_put_text(archive, NULL, rt_netcdf_record_name, record));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_archive_get_record(const RtArchive *archive, char **record)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get_text(archive, rt_netcdf_record_name, record));
+  PetscFunctionReturn(0);
+}

@@ -36,6 +36,10 @@ PetscErrorCode rt_archive_discard(RtArchive **archive);
 /* Does not look at a seal: rt_seal_check comes before it. Errors: no file, not NetCDF, damaged. */
 PetscErrorCode rt_archive_open(const char *path, RtArchive **archive);
 PetscErrorCode rt_archive_close(RtArchive **archive);
+/* What a file was made with, as job/record.h has it; as the two for texts. */
+PetscErrorCode rt_archive_put_record(RtArchive *archive, const char *record);
+PetscErrorCode rt_archive_get_record(const RtArchive *archive, char **record);
+
 /* Elements of an array, -1 where there is none of that name. */
 int64_t rt_archive_length(const RtArchive *archive, const char *name);
 /* data: [count]. Errors: absent, another number of elements, a checksum that is wrong. */

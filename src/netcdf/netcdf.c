@@ -212,6 +212,8 @@ PetscErrorCode rt_netcdf_finish_sealed(const char *temporary, const char *path, 
   PetscFunctionReturn(0);
 }
 
+const char rt_netcdf_record_name[] = "options";
+
 PetscErrorCode rt_netcdf_put_text(const char *path, int nc, int var, const char *name, const char *text)
 {
   PetscFunctionBegin;

@@ -60,6 +60,8 @@ PetscErrorCode rt_netcdf_finish_sealed(const char *temporary, const char *path, 
 /* Close and remove a file made by rt_netcdf_create, also after an error while it was written. */
 PetscErrorCode rt_netcdf_abandon(const char *temporary, int nc);
 
+/* What a file was made with, as job/record.h has it: the attribute of this name. */
+extern const char rt_netcdf_record_name[];
 /* Text attributes. An empty text is stored too. var may be NC_GLOBAL. */
 PetscErrorCode rt_netcdf_put_text(const char *path, int nc, int var, const char *name, const char *text);
 PetscErrorCode rt_netcdf_put_int64(const char *path, int nc, int var, const char *name, int64_t value);

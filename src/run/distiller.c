@@ -101,7 +101,7 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
 {
   RtTrainerParams params;
   Soft soft = {.width = 0};
-  char start[RT_HASH_TEXT] = "", *record = NULL;
+  char start[RT_HASH_TEXT] = "", name[RT_FILES_NAME], *record = NULL;
   const char *model = rt_options_text(job->options, "student", "model");
   int views = (int)rt_options_int(job->options, "label", "views");
   PetscErrorCode error;
@@ -119,8 +119,9 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
     error =
         rt_training_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
   params.record = record;
-  if (!error) error = rt_model_done(job, "student.onnx", record, &done);
-  if (!error && done) rt_message_print("student: %s/student.onnx is done already", job->dir);
+  if (!error) error = rt_model_done(job, "student", record, &done);
+  if (!error && done)
+    rt_message_print("student: %s/%s is done already", job->dir, rt_files_name(RT_FILES_MODEL, "student", name));
   if (!error && done) error = clean(job, &params);
   if (!error && !done && soft.width) error = load_labels(job, data, &soft, stopped);
   if (!error && !done && !*stopped) error = train(job, data, &params, &(RtInitTeacher){soft.hash, soft.width}, stopped);

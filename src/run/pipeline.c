@@ -81,6 +81,7 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   bool tested = rt_options_text(job->options, "data", "test")[0] != 0;
   bool hard_only = rt_options_real(job->options, "distill", "alpha") == 0;
   double seconds[STAGES];
+  char name[2][RT_FILES_NAME];
 
   PetscFunctionBegin;
   *stopped = false;
@@ -103,9 +104,11 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   for (int s = 0; s < STAGES; s++)
     if (!isnan(seconds[s])) rt_message_print("%-10s %7.1f", stage_name[s], seconds[s]);
   rt_message_print("%s", "");
-  rt_message_print("models     %s/student.onnx%s%s", job->dir, hard_only || teacher ? "" : ", ",
-                   hard_only || teacher ? "" : "teacher.onnx");
-  rt_message_print("results    %s/student-history.nc%s", job->dir, tested ? ", eval.nc" : "");
+  rt_message_print("models     %s/%s%s%s", job->dir, rt_files_name(RT_FILES_MODEL, "student", name[0]),
+                   hard_only || teacher ? "" : ", ",
+                   hard_only || teacher ? "" : rt_files_name(RT_FILES_MODEL, "teacher", name[1]));
+  rt_message_print("results    %s/%s%s%s", job->dir, rt_files_name(RT_FILES_HISTORY, "student", name[0]),
+                   tested ? ", " : "", tested ? rt_files_name(RT_FILES_EVAL, NULL, name[1]) : "");
   rt_message_print("report     python3 analysis/report.py %s", job->dir);
   PetscFunctionReturn(0);
 }

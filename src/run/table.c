@@ -176,6 +176,8 @@ static const RtOption table[] = {
     {"run_seed", RT_OPTION_INT, "1", 0, MOST, NULL, TRAINING | LABEL | RT_VERB_VERIFY, TEACHER | LABELS | STUDENT,
      "all random numbers are a function of it"},
     {"run_force", RT_OPTION_BOOL, "false", 0, 0, NULL, ALL, 0, "make again what was made with other options or inputs"},
+    {"run_claim_seconds", RT_OPTION_REAL, "60", 1, 1e6, NULL, TRAINING | EVALUATE, 0,
+     "seconds without a sign of life after which another host's job in this directory counts as dead"},
     {"stop_after", RT_OPTION_REAL, "0", 0, 1e9, NULL, TRAINING | LABEL, 0,
      "seconds after which to write a checkpoint and exit with 75; 0: never"},
     {"reduce", RT_OPTION_CHOICE, "tree", 0, 0, reductions, TRAINING, TEACHER | STUDENT,

@@ -35,7 +35,7 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
 {
   const char *own = rt_options_text(job->options, "teacher", "model");
   RtTrainset data;
-  char *record = NULL;
+  char name[RT_FILES_NAME], *record = NULL;
   PetscErrorCode error;
   bool done = false;
 
@@ -45,8 +45,9 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
   PetscCall(rt_trainset_open(job, "teacher", &data));
   error = rt_trainset_plan(job, "teacher", 0, 0, &data);
   if (!error) error = rt_training_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", &record);
-  if (!error) error = rt_model_done(job, "teacher.onnx", record, &done);
-  if (!error && done) rt_message_print("teacher: %s/teacher.onnx is done already", job->dir);
+  if (!error) error = rt_model_done(job, "teacher", record, &done);
+  if (!error && done)
+    rt_message_print("teacher: %s/%s is done already", job->dir, rt_files_name(RT_FILES_MODEL, "teacher", name));
   if (!error && done) error = rt_trainer_clean(job->comm, &(RtTrainerParams){.role = "teacher", .dir = job->dir});
   if (!error && !done) error = train(job, &data, record, stopped);
   PetscCall(PetscFree(record));

@@ -13,6 +13,7 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
       .role = role,
       .dir = job->dir,
       .force = job->force,
+      .defaults = rt_options_defaults(o),
       .train_set = rt_options_text(o, "data", "train"),
       .test_set = rt_options_text(o, "data", "test"),
       .seed = job->seed,

@@ -20,7 +20,7 @@ static PetscErrorCode put_attributes(const char *path, int nc, const RtLabelstor
   PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "shard_size", info->shard));
   PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "views", info->views));
   PetscCall(rt_netcdf_put_int64(path, nc, NC_GLOBAL, "shard", shard));
-  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "options", options));
+  PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, rt_netcdf_record_name, options));
   if (!info->components) PetscFunctionReturn(0);
   PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "features_hash", info->features));
   PetscCall(rt_netcdf_put_text(path, nc, NC_GLOBAL, "features_layer", info->layer));

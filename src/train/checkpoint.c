@@ -3,6 +3,7 @@
 #include "core/background.h"
 #include "core/file.h"
 #include "core/message.h"
+#include "job/files.h"
 #include "train/generations.h"
 #include "train/snapshot.h"
 
@@ -151,7 +152,7 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   PetscFunctionBegin;
   if (!c->background) {
     PetscCall(rt_background_create(&c->background));
-    PetscCall(rt_file_join(t->params->dir, "checkpoint", folder, sizeof(folder)));
+    PetscCall(rt_files_path(t->params->dir, RT_FILES_CHECKPOINT, NULL, folder));
     PetscCall(rt_file_mkdir(folder));
   }
   if (!c->state) PetscCall(rt_snapshot_create(t, &c->state));

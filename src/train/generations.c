@@ -1,6 +1,7 @@
 #include "train/generations.h"
 
 #include "core/file.h"
+#include "job/files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,11 +11,12 @@
 
 PetscErrorCode rt_generations_path(const char *dir, const char *role, int64_t step, char *path)
 {
-  char name[96];
+  char folder[PETSC_MAX_PATH_LEN], name[96];
 
   PetscFunctionBegin;
-  snprintf(name, sizeof(name), "checkpoint/%s-%010lld.nc", role, (long long)step);
-  PetscCall(rt_file_join(dir, name, path, PETSC_MAX_PATH_LEN));
+  PetscCall(rt_files_path(dir, RT_FILES_CHECKPOINT, NULL, folder));
+  snprintf(name, sizeof(name), "%s-%010lld.nc", role, (long long)step);
+  PetscCall(rt_file_join(folder, name, path, PETSC_MAX_PATH_LEN));
   PetscFunctionReturn(0);
 }
 
@@ -63,7 +65,7 @@ PetscErrorCode rt_generations_list(const char *dir, const char *role, int *count
   PetscFunctionBegin;
   *count = 0;
   *step = NULL;
-  PetscCall(rt_file_join(dir, "checkpoint", folder, sizeof(folder)));
+  PetscCall(rt_files_path(dir, RT_FILES_CHECKPOINT, NULL, folder));
   stream = opendir(folder);
   if (!stream && errno == ENOENT) PetscFunctionReturn(0);
   RtCheck(stream, "%s: the folder cannot be read: %s", folder, strerror(errno));

@@ -2,6 +2,7 @@
    it is the file that says when, how and on what a model was made. */
 #include "core/file.h"
 #include "core/message.h"
+#include "job/files.h"
 #include "netcdf/archive.h"
 #include "train/trainer_state.h"
 
@@ -96,19 +97,18 @@ static PetscErrorCode put_texts(const RtTrainer *t, RtArchive *archive)
   PetscCall(rt_archive_put_text(archive, NULL, "parallel", text));
   if (p->train_set && p->train_set[0]) PetscCall(rt_archive_put_text(archive, NULL, "train_set", p->train_set));
   if (p->test_set && p->test_set[0]) PetscCall(rt_archive_put_text(archive, NULL, "test_set", p->test_set));
-  PetscCall(rt_archive_put_text(archive, NULL, "options", p->record));
+  PetscCall(rt_archive_put_record(archive, p->record));
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode write_file(const RtTrainer *t)
 {
-  char name[64], path[PETSC_MAX_PATH_LEN], text[64];
+  char path[PETSC_MAX_PATH_LEN], text[64];
   RtArchive *archive = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  snprintf(name, sizeof(name), "%s-history.nc", t->params->role);
-  PetscCall(rt_file_join(t->params->dir, name, path, sizeof(path)));
+  PetscCall(rt_files_path(t->params->dir, RT_FILES_HISTORY, t->params->role, path));
   snprintf(text, sizeof(text), "Training history of the %s", t->params->role);
   PetscCall(rt_archive_create(path, text, &archive));
   error = rt_archive_dimension(archive, "epoch", t->records);
@@ -124,12 +124,11 @@ static PetscErrorCode write_file(const RtTrainer *t)
 
 PetscErrorCode rt_history_remove(const RtTrainer *t)
 {
-  char name[64], path[PETSC_MAX_PATH_LEN];
+  char path[PETSC_MAX_PATH_LEN];
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  snprintf(name, sizeof(name), "%s-history.nc", t->params->role);
-  PetscCall(rt_file_join(t->params->dir, name, path, sizeof(path)));
+  PetscCall(rt_files_path(t->params->dir, RT_FILES_HISTORY, t->params->role, path));
   if (t->rank == 0) error = rt_file_remove(path);
   RtAgree(t->comm, error);
   PetscFunctionReturn(0);

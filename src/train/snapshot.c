@@ -1,7 +1,7 @@
 #include "train/snapshot.h"
 
 #include "core/memory.h"
-#include "job/options.h"
+#include "job/record.h"
 #include "netcdf/archive.h"
 #include "netcdf/seal.h"
 
@@ -23,6 +23,7 @@ PetscErrorCode rt_snapshot_create(const RtTrainer *t, RtSnapshot **snapshot)
   *snapshot = s;
   s->role = t->params->role;
   s->record = t->params->record;
+  s->defaults = t->params->defaults;
   s->flat = t->graph->flat;
   s->epochs = t->params->epochs;
   s->steps = t->steps;
@@ -71,7 +72,7 @@ static PetscErrorCode put_small(RtArchive *archive, const RtSnapshot *s)
   PetscFunctionBegin;
   for (int i = 0; i < RT_SUMS; i++) rt_exact_pack(&s->sum[i], word + i * RT_EXACT_WORDS);
   PetscCall(rt_archive_put_text(archive, NULL, "role", s->role));
-  PetscCall(rt_archive_put_text(archive, NULL, "options", s->record));
+  PetscCall(rt_archive_put_record(archive, s->record));
   PetscCall(rt_archive_dimension(archive, "flat", s->flat));
   PetscCall(rt_archive_dimension(archive, "counter", COUNTERS));
   PetscCall(rt_archive_dimension(archive, "measure", 2));
@@ -166,10 +167,10 @@ PetscErrorCode rt_snapshot_read(RtSnapshot *snapshot, const char *path, RtSnapsh
 
   PetscFunctionBegin;
   PetscCall(open_whole(path, &archive));
-  error = rt_archive_get_text(archive, "options", &record);
+  error = rt_archive_get_record(archive, &record);
   if (!error)
-    options->differs =
-        rt_options_differ(record ? record : "", snapshot->record, options->name, options->before, options->now);
+    options->differs = rt_record_differ(record ? record : "", snapshot->record, snapshot->defaults, options->name,
+                                        options->before, options->now);
   if (!error && !options->differs) error = get_all(snapshot, path, archive);
   PetscCall(PetscFree(record));
   PetscCall(rt_archive_close(&archive));

@@ -11,6 +11,7 @@ typedef struct {
   int64_t flat;              /* numbers in the parameters */
   int64_t epochs, steps;     /* of the run, of an epoch */
   int moments;               /* of the optimizer */
+  const char *defaults;
   /* The state. */
   int64_t step, records, best_epoch; /* as in RtTrainer */
   double best_accuracy, best_loss;

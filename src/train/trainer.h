@@ -11,10 +11,11 @@
 #include <retort/plan.h>
 
 typedef struct {
-  const char *role;   /* teacher or student: names the files */
-  const char *dir;    /* run directory */
-  const char *record; /* options that determine the result, and inputs: a checkpoint of others is refused */
-  bool force;         /* ignore such a checkpoint instead */
+  const char *role;     /* teacher or student: names the files */
+  const char *dir;      /* run directory */
+  const char *record;   /* options that determine the result, and inputs: a checkpoint of others is refused */
+  const char *defaults; /* what counts for options that the record of an older checkpoint lacks; NULL: nothing */
+  bool force;           /* ignore such a checkpoint instead */
   const char *train_set, *test_set; /* paths that the job names, for the history; NULL or empty where it names none */
   uint64_t seed;
   int64_t epochs, batch;

@@ -7,8 +7,8 @@ import subprocess
 
 from support.cli import RANKS, RETORT, TRAIN, main, options, run, small
 
-VERBS = "import train label verify distill eval compress run info".split()
-JOB_VERBS = [verb for verb in VERBS if verb not in ("import", "info")]
+VERBS = "import train label verify distill eval compress run info job".split()
+JOB_VERBS = [verb for verb in VERBS if verb not in ("import", "info", "job")]
 
 
 def helped(verb):
@@ -20,7 +20,7 @@ def helped(verb):
         match = re.fullmatch(r"  -(\w+) <(.+)>", line)
         if match:
             assert match[1] not in found, f"{verb} -help names -{match[1]} twice"
-            found[match[1]] = (match[2], lines[at + 1])
+            found[match[1].replace("NAME", "own")] = (match[2], lines[at + 1])  # a name that the user chooses
     return found
 
 
@@ -37,7 +37,7 @@ def test_help():
         assert run(*words).stdout == version, words
     for words in ["--help"], ["-h"]:
         assert run(*words).stdout == usage, words
-    for verb in "import", "info":
+    for verb in "import", "info", "job":
         assert re.search(rf"^  {verb} .*[A-Z]", run(verb, "-help").stdout, re.M), verb
 
 
@@ -105,6 +105,11 @@ def test_mistakes():
     run("train", "-run_dir", "r", code=2, says="-data_train is missing")
     run("eval", options(run_dir="r", data_train=TRAIN), code=2, says="-data_test is missing")
     run("info", code=2, says="name the files")
+    run("job", "-run_dir", "x", code=2, says="name what to print")
+    run("job", "-print", code=2, says="-print needs a value")
+    run("job", "-print", "run_dri", code=2, says="unknown option -run_dri; did you mean -run_dir")
+    run("job", "-print", "run_dir", "-run_dri", "x", code=2, says="unknown option -run_dri")
+    run("train", "-print", "run_dir", code=2, says="unknown option -print")
     assert not os.path.exists("r/teacher.onnx"), "something was made in spite of a mistake"
 
 

@@ -64,12 +64,15 @@ def failed(jobs, first, why):
 
 def test_mistakes():
     """In the job file; in an option of a stage that was done with another one; and where nothing can be submitted."""
-    for before, after, why in (("epochs: 80", "epoch: 80", "train failed with exit code 2: retort: .*unknown option.*teacher_epoch"),
-                               ("{hidden", "{{hidden", "train failed with exit code [12]: retort: ")):
+    for before, after, code, why in (("epochs: 80", "epoch: 80", 2, "retort: unknown option.*teacher_epoch"),
+                                     ("{hidden", "{{hidden", 1, "retort: job.yaml: is not a YAML job file")):
         with open("job.yaml", "w") as file:
             file.write(JOB.replace(before, after, 1))
-        jobs, _ = pipeline("piped")
-        failed(jobs, "train", why)
+        said = ask("slurm/pipeline.sh", "job.yaml", "-run_dir", "piped", code=code)
+        assert re.search(f"{why}.*\nslurm: job.yaml cannot be read", said), said
+        job = ask("sbatch", "--parsable", "--output=job-%j.log", "slurm/train.sbatch", "job.yaml").strip()
+        end(job, "FAILED", 30)
+        assert re.search(why, open(f"job-{job}.log").read()), open(f"job-{job}.log").read()
     with open("job.yaml", "w") as file:
         file.write(JOB)
     jobs, _ = pipeline("piped", "-teacher_rate", "0.01")
@@ -81,8 +84,27 @@ def test_mistakes():
     left = ask("squeue", "--noheader", "--states=PENDING,CONFIGURING,RUNNING")  # one that had begun may still be ending
     assert not left, f"half a pipeline is left:\n{left}"
     site(distill_resources=["--nodes=4", "--ntasks-per-node=1"])
-    for words in ["slurm/pipeline.sh"], ["slurm/pipeline.sh", "absent.yaml"], ["slurm/pipeline.sh", "slurm/site.sh"]:
-        assert ask(words, code=2).startswith("slurm: "), words
+    for words in [], ["absent.yaml"]:
+        assert ask("slurm/pipeline.sh", words, code=2).startswith("slurm: "), words
+    said = ask("slurm/pipeline.sh", "slurm/site.sh", code=1)
+    assert re.match("retort: slurm/site.sh: is not a YAML job file.*\nslurm: ", said), said
+
+
+def test_names():
+    """Whatever the name of a run's directory: a job in a file that ends, and is found done."""
+    for name in "lr=0.2,T=4", "it's [a] \"b\" 100%j; #$x":
+        folder = "runs/" + name
+        with open("named.yaml", "w") as file:
+            file.write(JOB.replace("dir: run,", "dir: '" + folder.replace("'", "''") + "',"))
+        said = ask("slurm/pipeline.sh", "named.yaml")
+        for job in re.findall(r"^\w+ +job (\d+)", said, re.M):
+            end(job)
+        same(folder, wanted, name)
+        assert "train in " + folder in log(folder, "train"), describe()
+        assert "all is done" in ask("slurm/pipeline.sh", "named.yaml"), folder
+        assert "eval     done" in ask("slurm/status.sh", folder), folder
+        follow = re.search("^follow     (.*)", said, re.M)[1]
+        assert "eval     done" in ask("bash", "-c", follow), follow
 
 
 def test_array():
@@ -153,7 +175,7 @@ def test_mpirun():
 def test_no_progress():
     """A program that is killed each time is given up."""
     with open("killed.sh", "w") as file:
-        file.write(f'#!/bin/sh\n[ "$1" = info ] && exec {RETORT} "$@"\nkill -9 $$\n')
+        file.write(f'#!/bin/sh\ncase $1 in info | job) exec {RETORT} "$@";; esac\nkill -9 $$\n')
     os.chmod("killed.sh", 0o755)
     site(tries="2")
     os.makedirs("stuck/slurm")
@@ -165,5 +187,5 @@ def test_no_progress():
 
 
 start()
-main(test_undisturbed, test_pipeline, test_mistakes, test_array, test_array_in_pipeline, test_hetero, test_mpirun,
+main(test_undisturbed, test_pipeline, test_mistakes, test_names, test_array, test_array_in_pipeline, test_hetero, test_mpirun,
      test_no_progress)

@@ -24,6 +24,10 @@ void e(void) { snprintf(0, 0, "x"); PetscSNPrintf(0, 0, "x"); }
 void f(void) { PetscPrintf(0, "x"); } /* ! */
 void h(void) { Cblacs_gridexit(0); pdpotrf_(0); } /* ! */
 /* FIX""" """ME: later ! */
+static const char *i = "labels", *j = "cka", *k = "see cka.nc: how";
+int o(char *p) { return rt_file_join(p, "labels", p, 1); }          /* ! */
+static const char *l = "%s-history.nc", *m = "x %s/student.onnx"; /* ! */
+static const char *n = "checkpoint/%s-%d.nc";                       /* ! */
 static const char *g = "/ho""" """me/me"; /* ! */
 """,
     "src/data/b.c": """#include <dnnl.h> /* ! */

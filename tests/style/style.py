@@ -38,6 +38,10 @@ FOREIGN = [
     (r"<petsc(tao|ksp)", ["src/optim/*"], "TAO and KSP have their room in src/optim"),
 ]
 
+# Strings of src/ that are, or end as a path in, the name of a file of a run.
+NAMED = re.compile(r'"(?:[^" ]*[ /])?(?:(?:teacher|student|%s)(?:-start)?\.onnx|(?:teacher|student|%s)-history\.nc'
+                   r'|components\.nc|eval\.nc|cka\.nc|checkpoint(?:/[^"]*)?)"|_file_join\([^;]*"labels"')
+
 # Any text of the tree: pattern, files where it may stand, rule. (The words are cut so that they do not match here.)
 TEXT = [
     (r"\b(TO" r"DO|FIX" r"ME)\b", [], "unfinished work is an issue, not a comment"),
@@ -97,6 +101,13 @@ def check_includes(path, text):
                 room, ", ".join(ROOMS[: ROOMS.index(room) + 1]), other)
 
 
+def check_names(path, text):
+    if path != "src/job/files.c":
+        for number, line in enumerate(text.split("\n"), 1):
+            if NAMED.search(line) and not re.match(r"\s*#", line):
+                yield number, "the names of a run's files stand in src/job/files.c"
+
+
 def check_comments(text):
     """In a public header, what declares functions begins with a comment; a comment may serve the lines that follow it
     without a gap."""
@@ -151,6 +162,7 @@ def violations(root):
         if path.startswith(("src/", "include/")):
             found += check_code(path, text)
             found += check_includes(path, text)
+            found += check_names(path, text)
         if path.startswith("include/"):
             found += check_comments(text)
         for number, rule in found:

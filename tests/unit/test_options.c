@@ -1,5 +1,5 @@
 /* The option table: parsing, bounds, lists, truth values, choices; the job file and what overrides it; mistakes and
-   their messages; records and their differences. */
+   their messages; records. */
 #include "support.h"
 
 #include "job/options.h"
@@ -22,6 +22,11 @@ static const RtOption table[] = {
     {"train_hidden", RT_OPTION_INTS, "100,50", 1, 1000, NULL, 1, 1, "units"},
     {"train_dropout", RT_OPTION_REALS, "", 0, 0.99, NULL, 1, 2, "dropout"},
     {"train_memory", RT_OPTION_SIZE, "4G", 1024, 9e15, NULL, 1, 4, "memory"},
+    {"terms_*_colour", RT_OPTION_CHOICE, "red", 0, 0, colours, 1, 8, "colour of a term"},
+    {"taps_*_from", RT_OPTION_TEXT, "", 0, 0, NULL, 1, 8, "where a tap is"},
+    {"terms_*_weight", RT_OPTION_REAL, "1", 0, 9, NULL, 1, 8, "weight of a term"},
+    {"terms_*_units", RT_OPTION_INTS, "1,2", 0, 9, NULL, 1, 1, "units of a term"},
+    {"terms_memory", RT_OPTION_SIZE, "1K", 1024, 9e15, NULL, 1, 8, "of all terms"},
 };
 
 enum { COUNT = sizeof(table) / sizeof(*table), WORDS = 16 };
@@ -71,7 +76,8 @@ static void test_defaults(void)
   RT_TEST_CHECK(rt_options_reals(o, "train", "dropout", real) == 0, "reals");
   RT_TEST_CHECK(rt_options_int(o, "train", "memory") == (int64_t)4 << 30, "size");
   for (int i = 0; i < COUNT; i++)
-    RT_TEST_CHECK(!rt_options_given(o, NULL, table[i].name), "%s was not given", table[i].name);
+    RT_TEST_CHECK(strchr(table[i].name, '*') || !rt_options_given(o, NULL, table[i].name), "%s was not given",
+                  table[i].name);
   RT_MUST(rt_options_destroy(&o));
   RT_TEST_CHECK(!o, "destroy sets NULL");
   RT_MUST(rt_options_destroy(&o));
@@ -170,14 +176,90 @@ static void test_unknown(void)
   RT_TEST_CHECK(!rt_options_nearest("zzzzz", name, 3) && !rt_options_nearest("hidden", name, 0), "none is near");
 }
 
-/* --- the job file ------------------------------------------------------------------------------------------------- */
-
 static void write_job(const char *text)
 {
   FILE *file = fopen("job.yaml", "w");
 
   if (!file || fputs(text, file) < 0 || fclose(file)) abort();
 }
+
+/* --- names that the user chooses --------------------------------------------------------------------------------- */
+
+static void check_names(const RtOptions *o, const char *prefix, const char *wanted)
+{
+  const char *name[4];
+  char found[200] = "";
+  int count = rt_options_names(o, prefix, name, 4);
+
+  for (int i = 0; i < count && i < 4; i++) sprintf(found + strlen(found), "%s ", name[i]);
+  RT_TEST_CHECK(!strcmp(found, wanted), "%s: '%s', not '%s'", prefix, found, wanted);
+}
+
+static void test_names(void)
+{
+  RtOptions *o = must_parse("-terms_soft_weight 0.5 -terms_hint2_colour green -terms_soft_units 7 -train_rate 2 "
+                            "-terms_soft_colour dark-blue -terms_memory 2K");
+  int64_t whole[RT_OPTIONS_LIST];
+  const char *name[1] = {NULL};
+
+  check_names(o, "terms", "hint2 soft ");
+  check_names(o, "taps", "");
+  RT_TEST_CHECK(rt_options_names(o, "terms", name, 1) == 2 && !strcmp(name[0], "hint2"), "more than there is room for");
+  RT_TEST_CHECK(rt_options_real(o, "terms_soft", "weight") == 0.5, "a number");
+  RT_TEST_CHECK(!strcmp(rt_options_text(o, "terms_soft", "colour"), "dark-blue"), "a choice");
+  RT_TEST_CHECK(rt_options_ints(o, "terms_soft", "units", whole) == 1 && whole[0] == 7, "a list");
+  RT_TEST_CHECK(rt_options_real(o, "terms_hint2", "weight") == 1, "the default of what is left open");
+  RT_TEST_CHECK(rt_options_ints(o, "terms_hint2", "units", whole) == 2 && whole[1] == 2, "the default of a list");
+  RT_TEST_CHECK(rt_options_real(o, "terms_nobody", "weight") == 1, "the default of what nobody named");
+  RT_TEST_CHECK(rt_options_int(o, "terms", "memory") == 2048, "an option of the same section");
+  RT_TEST_CHECK(rt_options_given(o, "terms_soft", "weight") && rt_options_given(o, NULL, "terms_hint2_colour"),
+                "given");
+  RT_TEST_CHECK(!rt_options_given(o, "terms_hint2", "weight") && !rt_options_given(o, "terms_nobody", "weight"),
+                "not given");
+  RT_MUST(rt_options_destroy(&o));
+  o = must_parse("");
+  check_names(o, "terms", "");
+  RT_MUST(rt_options_destroy(&o));
+}
+
+/* The command line adds to the names of the job file, and overrides their values. */
+static void test_names_of_job(void)
+{
+  RtOptions *o;
+
+  write_job("terms: {z: {weight: 2}, b: {weight: 3, colour: green}}\ntaps: {pool: {from: 'Conv 1'}}\n");
+  o = must_parse("-job job.yaml -terms_z_weight 4 -terms_a_units 5 -taps_1_from x");
+  check_names(o, "terms", "a b z ");
+  check_names(o, "taps", "1 pool ");
+  RT_TEST_CHECK(rt_options_real(o, "terms_z", "weight") == 4 && rt_options_real(o, "terms_b", "weight") == 3, "values");
+  RT_TEST_CHECK(!strcmp(rt_options_text(o, "taps_pool", "from"), "Conv 1"), "text");
+  RT_MUST(rt_options_destroy(&o));
+  write_job("terms: {soft: {wieght: 2}}\n");
+  refuse("-job job.yaml", RT_ERR_USAGE, "unknown option -terms_soft_wieght|did you mean -terms_soft_weight");
+  write_job("terms: {my_soft: {weight: 2}}\n");
+  refuse("-job job.yaml", RT_ERR_USAGE, "-terms_my_soft_weight|'my_soft'|letters and digits");
+  write_job("terms: {'my soft': {weight: 2}}\n");
+  refuse("-job job.yaml", RT_ERR_USAGE, "'my soft'|letters and digits");
+}
+
+static void test_bad_names(void)
+{
+  refuse("-terms_soft_wieght 3", RT_ERR_USAGE, "-terms_soft_wieght|did you mean -terms_soft_weight");
+  refuse("-term_soft_weight 3", RT_ERR_USAGE, "did you mean -terms_soft_weight");
+  refuse("-terms_weight 3", RT_ERR_USAGE, "unknown option -terms_weight");
+  refuse("-tap_x_form 3", RT_ERR_USAGE, "did you mean -taps_x_from");
+  refuse("-terms_a_b_weight 3", RT_ERR_USAGE, "'a_b'|letters and digits");
+  refuse("-terms__weight 3", RT_ERR_USAGE, "''|letters and digits");
+  refuse("-terms_*_weight 3", RT_ERR_USAGE, "'*'|letters and digits");
+  refuse("-terms_Soft_weight 3", RT_ERR_USAGE, "'Soft'|small letters and digits");
+  refuse("-terms_a23456789012345678901234567890bc_weight 3", RT_ERR_USAGE, "a2345|1 to 31");
+  refuse("-terms_soft_weight 10", RT_ERR_USAGE, "-terms_soft_weight: 10|0 to 9");
+  refuse("-terms_soft_weight x", RT_ERR_USAGE, "-terms_soft_weight: 'x'");
+  refuse("-terms_soft_weight", RT_ERR_USAGE, "-terms_soft_weight|needs a value");
+  refuse("-terms_soft_colour blue", RT_ERR_USAGE, "-terms_soft_colour: 'blue'|red|green");
+}
+
+/* --- the job file ------------------------------------------------------------------------------------------------- */
 
 static void test_job(void)
 {
@@ -257,6 +339,11 @@ static void test_record(void)
   record("-train_dropout 0.10,0.2", 2, &text);
   RT_TEST_CHECK(!strcmp(text, "run_seed=1\ntrain_dropout=0.1,0.2\n"), "%s", text);
   RT_MUST(PetscFree(text));
+  record("-train_dropout 0.1,0.20 -terms_b_weight 2.50 -taps_z_from x -terms_a_units 03", 8, &text);
+  RT_TEST_CHECK(!strcmp(text, "terms_a_colour=red\nterms_a_weight=1\nterms_b_colour=red\nterms_b_weight=2.5\n"
+                              "taps_z_from=x\nterms_memory=1024\n"),
+                "%s", text);
+  RT_MUST(PetscFree(text));
   record("-train_memory 2M", 4, &text);
   RT_TEST_CHECK(!strcmp(text, "train_memory=2097152\n"), "%s", text);
   RT_MUST(PetscFree(text));
@@ -279,37 +366,14 @@ static void test_digits(void)
   }
 }
 
-static void check_difference(const char *before, const char *now, const char *wanted)
+static void test_default_record(void)
 {
-  char name[64] = "", old_value[96] = "", new_value[96] = "", found[300] = "equal";
+  RtOptions *o = must_parse("-train_rate 3 -terms_soft_weight 2 -train_hidden 7");
+  const char *text = rt_options_defaults(o);
 
-  if (rt_options_differ(before, now, name, old_value, new_value))
-    snprintf(found, sizeof(found), "%s: %s -> %s", name, old_value, new_value);
-  RT_TEST_CHECK(!strcmp(found, wanted), "'%s', not '%s'", found, wanted);
-}
-
-static void test_differences(void)
-{
-  char before[400] = "a=", now[400] = "a=", name[64], values[2][96];
-
-  check_difference("", "", "equal");
-  check_difference("a=1\nb=2\n", "a=1\nb=2\n", "equal");
-  check_difference("a=1\nb=2\n", "a=1\nb=3\n", "b: 2 -> 3");
-  check_difference("ab=1\nb=2\n", "ab=1\nb=22\n", "b: 2 -> 22");
-  check_difference("a=1\n", "a=1\nb=3\n", "b:  -> 3");
-  check_difference("a=1\nb=2\n", "a=1\n", "b: 2 -> ");
-  check_difference("", "a=1\n", "a:  -> 1");
-  check_difference("a=x=y\n", "a=x=z\n", "a: x=y -> x=z");
-  check_difference("a=\n", "a=1\n", "a:  -> 1");
-  /* long lists that differ at their end */
-  for (int i = 0; i < 60; i++) {
-    strcat(before, "100,");
-    strcat(now, "100,");
-  }
-  strcat(before, "1\n");
-  strcat(now, "2\n");
-  RT_TEST_CHECK(rt_options_differ(before, now, name, values[0], values[1]) && !strcmp(name, "a"), "long values: '%s'",
-                name);
+  RT_TEST_CHECK(strstr(text, "train_rate=0.05\n") && strstr(text, "train_hidden=100,50\n"), "%s", text);
+  RT_TEST_CHECK(strstr(text, "terms_*_weight=1\n") && strstr(text, "train_memory=4294967296\n"), "%s", text);
+  RT_MUST(rt_options_destroy(&o));
 }
 
 static PetscErrorCode test(int argc, char **argv)
@@ -321,11 +385,14 @@ static PetscErrorCode test(int argc, char **argv)
   test_truth();
   test_mistakes();
   test_unknown();
+  test_names();
+  test_names_of_job();
+  test_bad_names();
   test_job();
   test_bad_job();
   test_record();
   test_digits();
-  test_differences();
+  test_default_record();
   return 0;
 }
 
