@@ -1,6 +1,7 @@
 #include "train/predictor.h"
 
 #include "core/stop.h"
+#include "model/binding.h"
 
 #include <omp.h>
 
@@ -10,8 +11,9 @@ struct RtPredictor {
   RtPlan *plan;
   int64_t batch;
   int width, threads;
-  RtWork **work;    /* [threads] */
-  int64_t **sample; /* [threads][batch] */
+  RtWork **work;     /* [threads] */
+  int64_t **sample;  /* [threads][batch] */
+  RtFieldRead *read; /* [inputs] of the range in work */
 };
 
 PetscErrorCode rt_predictor_create(const RtGraph *graph, int64_t batch, RtPrecision precision, int threads,
@@ -42,7 +44,7 @@ PetscErrorCode rt_predictor_create_tap(const RtGraph *graph, int tap, int64_t ba
   PetscCall(rt_plan_create(&p->view, &params, &p->plan));
   (void)rt_plan_shape(p->plan, rt_graph_logits(graph), dim);
   p->width = (int)dim[1];
-  PetscCall(PetscCalloc2(threads, &p->work, threads, &p->sample));
+  PetscCall(PetscCalloc3(threads, &p->work, threads, &p->sample, graph->inputs, &p->read));
   for (int t = 0; t < threads; t++) {
     PetscCall(rt_work_create(p->plan, &p->work[t]));
     PetscCall(PetscMalloc1(batch, &p->sample[t]));
@@ -61,7 +63,7 @@ PetscErrorCode rt_predictor_destroy(RtPredictor **predictor)
     PetscCall(rt_work_destroy(&p->work[t]));
     PetscCall(PetscFree(p->sample[t]));
   }
-  PetscCall(PetscFree2(p->work, p->sample));
+  PetscCall(PetscFree3(p->work, p->sample, p->read));
   PetscCall(rt_plan_destroy(&p->plan));
   PetscCall(PetscFree(*predictor));
   PetscFunctionReturn(0);
@@ -87,7 +89,8 @@ static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange
 
   PetscFunctionBegin;
   for (int64_t i = 0; i < p->batch; i++) sample[i] = i < rows ? range->sample[at + i] : -1;
-  rt_samples_fill(range->samples, range->augment, p->batch, sample, range->view, rt_work_input(work, 0));
+  for (int i = 0; i < p->view.inputs; i++)
+    rt_samples_fill(range->samples, p->read[i], range->augment, p->batch, sample, range->view, rt_work_input(work, i));
   PetscCall(rt_plan_forward(p->plan, work));
   PetscCall(sink(context, thread, at, rows, sample, rt_work_logits(work)));
   if (range->tap) PetscCall(range->tap(context, thread, at, rows, sample, rt_work_output(work, 1)));
@@ -110,6 +113,7 @@ PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *
   bool ended = false;
 
   PetscFunctionBegin;
+  PetscCall(rt_binding_reads(&predictor->view, range->samples->info, "model", predictor->read));
 #pragma omp parallel for schedule(dynamic) num_threads(predictor->threads) if (predictor->threads > 1)
   for (int64_t micro = range->first; micro < micros; micro += range->stride) {
     PetscErrorCode error;

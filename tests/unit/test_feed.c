@@ -1,6 +1,7 @@
 /* What lanes are fed with, from memory and from windows: every number is the one that the sample's number says, windows
    give the same samples to the same lanes whoever owns them and wherever they begin, and held-out samples are shared
    out. Files are written by a formula. */
+#include "fields.h"
 #include "support.h"
 
 #include "comm/lanes.h"
@@ -50,7 +51,7 @@ static void write_dataset(const char *path)
     for (int k = 0; k < TARGETS; k++) target[i][k] = target_of(i, k);
   }
   RT_MUST(rt_dataset_create(path, &info, NULL, &writer));
-  RT_MUST(rt_dataset_append(writer, SAMPLES, input, label, target[0]));
+  RT_MUST(rt_fields_append(writer, SAMPLES, input, label, target[0]));
   RT_MUST(rt_dataset_finish(&writer));
 }
 
@@ -69,7 +70,7 @@ static void make_data(void)
   for (int64_t s = 0; s < rt_labelstore_shards(&store); s++)
     RT_MUST(rt_labelstore_write("labels", &store, s, logits[s * SHARD][0], NULL, ""));
   RT_MUST(rt_dataset_open(PETSC_COMM_SELF, "data.nc", &dataset));
-  RT_MUST(rt_samples_load(dataset, 0, SAMPLES, &whole));
+  RT_MUST(rt_samples_load(dataset, NULL, 0, SAMPLES, &whole));
   RT_MUST(rt_augment_create(&(RtAugmentParams){0}, 5, rt_dataset_info(dataset), &augment));
   RT_MUST(rt_sampler_create(&choice, SAMPLES, CLASSES, NULL, NULL, &sampler));
   RT_MUST(rt_sampler_list(&sampler));
@@ -107,12 +108,15 @@ static RtFeed *make_feed(const RtFeedSource *source, int rank, int size)
   return feed;
 }
 
+/* Fields by number: input, label, target. */
+static const RtFieldRead answers[] = {{0, RT_FLOAT}, {1, RT_INT32}, {2, RT_FLOAT}};
+
 /* One lane's rows of one step and the view that they must be; sample: [ROWS] gets their numbers. */
 static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane, int view, int64_t *sample)
 {
   float input[ROWS][SIZE], target[ROWS][TARGETS], teacher[ROWS][WIDTH];
   int32_t label[ROWS];
-  const RtFeedRows rows = {sample, input[0], label, target[0], teacher[0]};
+  const RtFeedRows rows = {sample, 3, answers, (void *[]){input[0], label, target[0]}, teacher[0]};
   bool right = true;
 
   rt_feed_lane(feed, epoch, step, lane, &rows);
@@ -235,7 +239,7 @@ static void test_holdout(int64_t window, int size)
     int32_t label;
     bool right = true;
 
-    rt_samples_fill(h->samples, NULL, 1, &place, 0, input);
+    rt_samples_fill(h->samples, answers[0], NULL, 1, &place, 0, input);
     rt_samples_answers(h->samples, 1, &place, &label, target);
     for (int k = 0; k < SIZE; k++) right = right && input[k] == input_of(sample, k);
     for (int k = 0; k < TARGETS; k++) right = right && target[k] == target_of(sample, k);
