@@ -77,7 +77,8 @@ static PetscErrorCode take_pairs(RtGraph *graph, const RtDatasetInfo *info, cons
 
 /* --- the choice of fields ----------------------------------------------------------------------------------------- */
 
-/* A field that an input may get without being named: no answer, and not taken. -1: there is none, or several. */
+/* The field that an input gets without being named, of those that are no answers and not taken: `input`, else the only
+   one. -1: there is none, or several. */
 static int left_over(const RtGraph *graph, const RtDatasetInfo *info, const int *field)
 {
   int found = -1;
@@ -87,10 +88,10 @@ static int left_over(const RtGraph *graph, const RtDatasetInfo *info, const int 
 
     for (int i = 0; i < graph->inputs; i++) taken = taken || field[i] == f;
     if (taken) continue;
-    if (found >= 0) return -1;
-    found = f;
+    if (f == info->input) return f;
+    found = found == -1 ? f : -2;
   }
-  return found;
+  return PetscMax(found, -1);
 }
 
 /* field: [graph->inputs] gets their numbers. */
@@ -109,7 +110,7 @@ static PetscErrorCode choose(const RtGraph *graph, const RtDatasetInfo *info, co
     if (field[i] < 0) open++;
     if (field[i] < 0) last = i;
   }
-  if (open == 1) field[last] = graph->inputs == 1 && info->input >= 0 ? info->input : left_over(graph, info, field);
+  if (open == 1) field[last] = left_over(graph, info, field);
   if (!open || field[last] >= 0) PetscFunctionReturn(0);
   rt_field_names(info->fields, info->field, names, sizeof(names));
   RtFail(

@@ -1,9 +1,9 @@
 /* Which fields of a dataset the inputs of a model read. Not collective.
 
    An input reads the field that the job names (`-teacher_inputs 'input_ids=token,mask=seen'`), else the one of its own
-   name; a single input else the field `input`, and where one input and one field are left over, that one. Labels and
-   targets are read by name only. The first axis of every input counts samples; the others must fit the field
-   (retort/field.h), and free ones get their lengths from it, the same length wherever a name stands. */
+   name. Where one input is left over, it reads the field `input` if no other does, else the one that is left over of
+   the fields. Labels and targets are read by name only. The first axis of every input counts samples; the others must
+   fit the field (retort/field.h), and free ones get their lengths from it, the same length wherever a name stands. */
 #ifndef RT_MODEL_BINDING_H
 #define RT_MODEL_BINDING_H
 

@@ -124,16 +124,18 @@ typedef struct {
 } Probe;
 
 /* What a dimension of an output is: a number, RT_BATCH, a free axis; 0 where it depends on them in another way. size:
-   in the three plans. */
+   in the three plans, the last one where there is one. */
 static int64_t dimension_of(const RtGraph *graph, const Probe *probe, const int64_t size[3])
 {
-  int64_t dim = 0;
+  const bool probed = probe->plan[2];
+  bool fixed = !probed || size[0] == size[2];
 
   if (size[0] != size[1]) return size[0] == 1 && size[1] == 2 ? RT_BATCH : 0;
-  if (!graph->axes || (probe->plan[2] && size[2] == size[0])) return size[0];
-  for (int a = 0; probe->plan[2] && a < graph->axes && !dim; a++)
-    if (size[0] == probe->length[0][a] && size[2] == probe->length[1][a]) dim = RT_BATCH - 1 - a;
-  return dim;
+  for (int a = 0; a < graph->axes; a++) {
+    if (probed && !fixed && size[0] == probe->length[0][a] && size[2] == probe->length[1][a]) return RT_BATCH - 1 - a;
+    if (!probed && size[0] == probe->length[0][a]) fixed = false;
+  }
+  return fixed ? size[0] : 0;
 }
 
 static PetscErrorCode make_outputs_with(RtProto *proto, const Probe *probe)
