@@ -41,4 +41,7 @@ void rt_field_shape(const RtField *field, bool named, char *text, size_t length)
    why: gets a clause about the two where they do not fit. */
 bool rt_field_fits(const RtField *want, const RtField *has, char *why, size_t length);
 
+/* The last of these alone. */
+bool rt_field_axes_fit(const RtField *want, const RtField *has, char *why, size_t length);
+
 #endif

@@ -102,7 +102,7 @@ static int axis_of(const RtField *field, const char *name)
 }
 
 /* Names that both have must come in the same order, and where there are as many axes, in the same places. */
-static bool axes_fit(const RtField *want, const RtField *has, char *why, size_t length)
+bool rt_field_axes_fit(const RtField *want, const RtField *has, char *why, size_t length)
 {
   int before = -1;
 
@@ -157,7 +157,7 @@ bool rt_field_fits(const RtField *want, const RtField *has, char *why, size_t le
 {
   char wanted[256], given[256];
 
-  if (!types_fit(want, has, why, length) || !axes_fit(want, has, why, length)) return false;
+  if (!types_fit(want, has, why, length) || !rt_field_axes_fit(want, has, why, length)) return false;
   if (lengths_fit(want, has)) return true;
   rt_field_shape(want, false, wanted, sizeof(wanted));
   rt_field_shape(has, false, given, sizeof(given));

@@ -54,6 +54,23 @@ PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode rt_trainset_check_views(const RtAugment *augment, const RtDatasetInfo *info, const RtGraph *graph,
+                                       const char *what)
+{
+  PetscFunctionBegin;
+  for (int i = 0; i < graph->inputs; i++) {
+    const RtValue *input = &graph->value[graph->input[i]];
+    const bool picture = input->field && rt_field_find(info->fields, info->field, input->field) == info->input;
+
+    RtCheck(
+        !augment->active || !picture || input->type == RT_FLOAT,
+        "augmentation gives pictures between whole numbers, but the %s's input '%s' reads %s: let it read float, or "
+        "switch augmentation off",
+        what, input->name, rt_field_type_name(input->type));
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainset *data)
 {
   const char *path;

@@ -35,6 +35,11 @@ PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, dou
 /* What makes views of a dataset's samples. */
 PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
 
+/* Whether a model can be shown views: it must not read pictures that move as whole numbers. what: teacher or student.
+ */
+PetscErrorCode rt_trainset_check_views(const RtAugment *augment, const RtDatasetInfo *info, const RtGraph *graph,
+                                       const char *what);
+
 /* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
    many as the dataset has classes or targets. */
 PetscErrorCode rt_trainset_model(const RtJob *job, const char *role, const RtTrainset *data, int width,

@@ -420,7 +420,24 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher)
+/* What a model reads must come in the same order from both sets, as far as they name their axes. */
+static PetscErrorCode compare_axes(const RtGraph *graph, const RtDatasetInfo *train, const RtDatasetInfo *test)
+{
+  char why[400];
+
+  PetscFunctionBegin;
+  for (int i = 0; i < graph->inputs; i++) {
+    const char *name = graph->value[graph->input[i]].field;
+    int a = name ? rt_field_find(train->fields, train->field, name) : -1;
+    int b = name ? rt_field_find(test->fields, test->field, name) : -1;
+
+    RtCheck(a < 0 || b < 0 || rt_field_axes_fit(&train->field[a], &test->field[b], why, sizeof(why)),
+            "the test set does not go with the training set, whose field '%s' %s", name, why);
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtDatasetInfo *train, const RtGraph *teacher)
 {
   RtDataset *dataset = NULL;
   PetscErrorCode error;
@@ -428,7 +445,8 @@ PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher)
 
   PetscFunctionBegin;
   PetscCall(rt_dataset_open(job->comm, rt_options_text(job->options, "data", "test"), &dataset));
-  error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
+  error = compare_axes(teacher, train, rt_dataset_info(dataset));
+  if (!error) error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
   if (!error) error = rt_recipe_width(teacher, &width);
   if (!error) error = check_classes(job, rt_dataset_info(dataset), width);
   PetscCall(rt_dataset_close(&dataset));

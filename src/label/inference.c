@@ -39,6 +39,7 @@ PetscErrorCode rt_inference_open(const RtJob *job, RtInference *inference, bool 
   PetscCall(rt_binding_want(i->teacher, i->info, "teacher", i->want));
   PetscCall(rt_recipe_width(i->teacher, &width));
   PetscCall(rt_trainset_augment(job, i->info, &i->augment));
+  PetscCall(rt_trainset_check_views(&i->augment, i->info, i->teacher, "teacher"));
   PetscCall(rt_store_describe(job, i->info, hash, width, &i->augment, &i->store, i->dir));
   PetscCall(rt_options_record(job->options, RT_CONTENT_LABELS, &i->record));
   PetscCall(rt_components_open(&(RtComponentsSource){job, i->dataset, i->teacher, hash}, &i->components, stopped));

@@ -75,11 +75,12 @@ static PetscErrorCode clean(const RtJob *job, const RtTrainerParams *params)
 }
 
 /* Also a student that was kept in a file of its own since it was made. */
-static PetscErrorCode bind(const RtJob *job, const RtDatasetInfo *info, RtGraph **graph)
+static PetscErrorCode bind(const RtJob *job, const RtTrainset *data, RtGraph **graph)
 {
-  PetscErrorCode error = rt_binding_attach(*graph, info, rt_model_inputs(job, "student"), "student");
+  PetscErrorCode error = rt_binding_attach(*graph, data->info, rt_model_inputs(job, "student"), "student");
 
   PetscFunctionBegin;
+  if (!error) error = rt_trainset_check_views(&data->augment, data->info, *graph, "student");
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
@@ -97,7 +98,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
   PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_init_make(job, data, start, params->record, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
-  PetscCall(bind(job, data->info, &graph));
+  PetscCall(bind(job, data, &graph));
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);

@@ -49,7 +49,7 @@ def model(name, inputs, hidden=8, seed=1, type=T.INT64):
     random = np.random.default_rng(seed)
     weights = [("w", (FEATURES, hidden)), ("v", (POSITIONS, hidden)), ("u", (hidden, CLASSES))]
     tensors = [onnx.numpy_helper.from_array((random.normal(size=shape) / 3).astype("f4"), key) for key, shape in weights]
-    (x, *_), (i, *_) = inputs
+    x, i = inputs[0][0], inputs[1][0]
     nodes = [helper.make_node("Cast", [i], ["number"], to=T.FLOAT), helper.make_node("Div", ["number", "ten"], ["small"]),
              helper.make_node("MatMul", ["small", "v"], ["b"]), helper.make_node("MatMul", [x, "w"], ["a"]), helper.make_node("Add", ["a", "b"], ["c"]),
              helper.make_node("Relu", ["c"], ["d"]), helper.make_node("MatMul", ["d", "u"], ["logits"])]
@@ -151,6 +151,45 @@ def test_names():
     model("teacher.onnx", [("x", T.FLOAT, ["batch", FEATURES]), ("mask", T.FLOAT, ["batch", POSITIONS])])
     run("label", job("floats", teacher_inputs="x=input"))
     assert np.array_equal(wanted, read("floats/labels/shard-000001.nc", "logits")), "bytes as int32 and as float differ"
+
+
+def test_job():
+    """The same from a job file; an input that nothing in the model reads."""
+    model("teacher.onnx", FREE + [("mask", T.UINT8, ["batch", POSITIONS])])
+    with open("job.yaml", "w") as file:
+        file.write("run: {dir: yaml}\ndata: {train: train.nc}\nlabel: {shard: 150, batch: 64}\nteacher: {model: teacher.onnx, inputs: 'x=input, input_ids=token'}\n")
+    run("label", "-job", "job.yaml")
+    a, b = (read(f"{folder}/labels/shard-000001.nc", "logits") for folder in ("yaml", "pairs"))
+    assert np.array_equal(a, b), "an input that nothing reads changes labels"
+
+
+def picture_set(name, axes, type="u1"):
+    with netCDF4.Dataset(name, "w") as data:
+        for axis, size in zip(("sample",) + axes, (200, 4, 4)):
+            data.createDimension(axis, size)
+        put(data, "input", type, ("sample",) + axes, np.random.default_rng(3).integers(0, 9, (200, 4, 4)))
+        put(data, "label", "i4", ("sample",), np.arange(200) % CLASSES, classes=np.int32(CLASSES))
+
+
+def test_pictures():
+    """A model that reads bytes gets bytes, and no views of them; the test set must have the training set's axes."""
+    weight = np.random.default_rng(3).normal(size=(16, CLASSES)).astype("f4")
+    picture_set("picture.nc", ("y", "x"))
+    picture_set("turned.nc", ("x", "y"))
+    for name, type in ("bytes.onnx", T.UINT8), ("floats.onnx", T.FLOAT):
+        nodes = [helper.make_node("Cast", ["input"], ["a"], to=T.FLOAT), helper.make_node("Flatten", ["a"], ["b"]), helper.make_node("MatMul", ["b", "w"], ["logits"])]
+        graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("input", type, ["batch", 4, 4])], [helper.make_tensor_value_info("logits", T.FLOAT, ["batch", CLASSES])],
+                                  [onnx.numpy_helper.from_array(weight, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), name)
+    own = dict(data_train="picture.nc", data_test="picture.nc", data_holdout=0, student_hidden=4)
+    run("label", small("bytes8", **own, teacher_model="bytes.onnx"))
+    run("label", small("floats8", **own, teacher_model="floats.onnx"))
+    assert np.array_equal(*(read(f"{folder}/labels/shard-000000.nc", "logits") for folder in ("bytes8", "floats8")))
+    views = dict(own, label_views=2, augment_shift=1)
+    run("label", small("views", **views, teacher_model="floats.onnx"))
+    run("label", small("views8", **views, teacher_model="bytes.onnx"), code=1, says="the teacher's input 'input' reads uint8: let it read float")
+    run("run", small("turned", **dict(own, data_test="turned.nc"), teacher_model="floats.onnx"), code=1,
+        says="test set does not go with the training set, whose field 'input' has the axis 'y' in place 1, the field 'input' of the dataset in place 2")
 
 
 def test_refused():
@@ -266,4 +305,4 @@ def test_text():
 
 
 if __name__ == "__main__":
-    main(prepare, test_info, test_end_to_end, test_windows, test_features, test_svd, test_names, test_refused, test_hostile, test_text)
+    main(prepare, test_info, test_end_to_end, test_windows, test_features, test_svd, test_names, test_job, test_pictures, test_refused, test_hostile, test_text)
