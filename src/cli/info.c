@@ -66,16 +66,11 @@ static PetscErrorCode print_model(const char *path)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode print_dataset(const char *path)
+static void print_samples(const char *path, const RtDataset *dataset, const RtInfoRange range[])
 {
-  RtDataset *dataset = NULL;
-  const RtDatasetInfo *info;
-  PetscErrorCode error;
+  const RtDatasetInfo *info = rt_dataset_info(dataset);
   char shape[160];
 
-  PetscFunctionBegin;
-  PetscCall(rt_dataset_open(PETSC_COMM_SELF, path, &dataset));
-  info = rt_dataset_info(dataset);
   write_shape(info->ndim, info->dim, NULL, shape, sizeof(shape));
   rt_message_print("%s: dataset, complete", path);
   if (info->input < 0)
@@ -86,8 +81,22 @@ static PetscErrorCode print_dataset(const char *path)
   for (int k = 0; info->class_name && k < PetscMin(info->classes, 20); k++)
     rt_message_print("    %d %s", k, info->class_name[k]);
   if (info->targets) rt_message_print("  %d targets", info->targets);
-  error = rt_info_fields_print(dataset);
-  if (!error) rt_message_print("  content %s", info->hash);
+  rt_info_fields_print(dataset, range);
+  rt_message_print("  content %s", info->hash);
+}
+
+static PetscErrorCode print_dataset(const char *path)
+{
+  RtDataset *dataset = NULL;
+  RtInfoRange *range;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_dataset_open(PETSC_COMM_SELF, path, &dataset));
+  PetscCall(PetscCalloc1(rt_dataset_info(dataset)->fields, &range));
+  error = rt_info_fields_look(dataset, range);
+  if (!error) print_samples(path, dataset, range);
+  PetscCall(PetscFree(range));
   PetscCall(rt_dataset_close(&dataset));
   PetscCall(error);
   PetscFunctionReturn(0);

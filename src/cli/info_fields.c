@@ -8,11 +8,6 @@
 
 enum { LOOK = 64 << 20 /* bytes of a field that are looked at for its range */ };
 
-typedef struct {
-  double least, most;
-  int64_t samples; /* that were looked at */
-} Range;
-
 static double number_at(RtType type, const void *stored, int64_t i)
 {
   if (type == RT_UINT8) return ((const uint8_t *)stored)[i];
@@ -21,19 +16,22 @@ static double number_at(RtType type, const void *stored, int64_t i)
   return (double)((const float *)stored)[i];
 }
 
-/* The least and the greatest number of a field, as stored, of as many samples as LOOK allows. */
-static PetscErrorCode find_range(const RtDataset *dataset, int number, Range *range)
+/* The least and the greatest number of one field. */
+static PetscErrorCode find_range(const RtDataset *dataset, int number, RtInfoRange *range)
 {
   const RtDatasetInfo *info = rt_dataset_info(dataset);
   const RtField *field = &info->field[number];
   RtSamples samples;
+  PetscErrorCode error;
   bool *want;
 
   PetscFunctionBegin;
-  *range = (Range){INFINITY, -INFINITY, PetscMax(1, PetscMin(info->samples, LOOK / rt_field_bytes(field)))};
+  *range = (RtInfoRange){INFINITY, -INFINITY, PetscMax(1, PetscMin(info->samples, LOOK / rt_field_bytes(field)))};
   PetscCall(PetscCalloc1(info->fields, &want));
   want[number] = true;
-  PetscCall(rt_samples_load(dataset, want, 0, range->samples, &samples));
+  error = rt_samples_load(dataset, want, 0, range->samples, &samples);
+  PetscCall(PetscFree(want));
+  PetscCall(error);
   for (int64_t i = 0; i < range->samples * rt_field_size(field); i++) {
     double value = number_at(field->type, samples.field[number], i);
 
@@ -41,33 +39,45 @@ static PetscErrorCode find_range(const RtDataset *dataset, int number, Range *ra
     range->most = fmax(range->most, value);
   }
   PetscCall(rt_samples_free(&samples));
-  PetscCall(PetscFree(want));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode print_field(const RtDataset *dataset, int number)
+PetscErrorCode rt_info_fields_look(const RtDataset *dataset, RtInfoRange range[])
 {
   const RtDatasetInfo *info = rt_dataset_info(dataset);
-  const RtField *field = &info->field[number];
-  char shape[400], scale[80] = "", part[64] = "";
-  Range range;
 
   PetscFunctionBegin;
-  PetscCall(find_range(dataset, number, &range));
-  rt_field_shape(field, true, shape, sizeof(shape));
-  if (!field->ndim) snprintf(shape, sizeof(shape), "one number");
-  if (field->scale != 1 || field->offset != 0)
-    snprintf(scale, sizeof(scale), " times %g plus %g", (double)field->scale, (double)field->offset);
-  if (range.samples < info->samples)
-    snprintf(part, sizeof(part), " in the first %lld samples", (long long)range.samples);
-  rt_message_print("  field '%s': %s, %s, from %.10g to %.10g%s%s", field->name, rt_field_type_name(field->type), shape,
-                   range.least, range.most, scale, part);
+  for (int f = 0; f < info->fields; f++) {
+    PetscErrorCode error;
+
+    if (rt_field_known(info->field[f].name)) {
+      PetscCall(find_range(dataset, f, &range[f]));
+      continue;
+    }
+    PetscCall(PetscPushErrorHandler(PetscIgnoreErrorHandler, NULL));
+    error = find_range(dataset, f, &range[f]);
+    PetscCall(PetscPopErrorHandler());
+    if (error) range[f].samples = 0;
+  }
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_info_fields_print(const RtDataset *dataset)
+void rt_info_fields_print(const RtDataset *dataset, const RtInfoRange range[])
 {
-  PetscFunctionBegin;
-  for (int f = 0; f < rt_dataset_info(dataset)->fields; f++) PetscCall(print_field(dataset, f));
-  PetscFunctionReturn(0);
+  const RtDatasetInfo *info = rt_dataset_info(dataset);
+
+  for (int f = 0; f < info->fields; f++) {
+    const RtField *field = &info->field[f];
+    char shape[400], numbers[200] = "some numbers are missing or not finite", scale[80] = "", part[64] = "";
+
+    rt_field_shape(field, true, shape, sizeof(shape));
+    if (!field->ndim) snprintf(shape, sizeof(shape), "one number");
+    if (field->scale != 1 || field->offset != 0)
+      snprintf(scale, sizeof(scale), " times %g plus %g", (double)field->scale, (double)field->offset);
+    if (range[f].samples < info->samples)
+      snprintf(part, sizeof(part), " in the first %lld samples", (long long)range[f].samples);
+    if (range[f].samples)
+      snprintf(numbers, sizeof(numbers), "from %.10g to %.10g%s%s", range[f].least, range[f].most, scale, part);
+    rt_message_print("  field '%s': %s, %s, %s", field->name, rt_field_type_name(field->type), shape, numbers);
+  }
 }

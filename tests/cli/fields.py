@@ -263,6 +263,7 @@ def test_hostile():
     for number, change in enumerate((deep, short, holes, packed)):
         dataset("bad.nc", 200, 3, extra=change)
         run("label", job(f"good{number}", data_train="bad.nc", data_holdout=0))
+        run("info", "bad.nc", says="field 'bad': float, one number, some numbers are missing or not finite" if change == holes else "dataset, complete")
     run("label", job("bad", data_train="bad.nc", teacher_inputs="x=input,input_ids=bad"), code=1, says="'input_ids' reads int64, the field 'bad' of the dataset has whole numbers with a scale")
     model("teacher.onnx", [("x", T.FLOAT, ["batch", FEATURES]), ("input_ids", T.FLOAT, ["batch", POSITIONS])])
 
