@@ -27,6 +27,7 @@ typedef struct {
   RtType type;
   int ndim; /* results: 0, shapes are inferred by the plan */
   int64_t dim[RT_MAX_DIM];
+  char *field;    /* inputs: the field of the dataset that it reads; NULL as long as it is bound to none */
   void *data;     /* constants: the elements, row-major, owned */
   int64_t offset; /* parameters: first element in the flat buffer */
   int64_t size;   /* parameters and constants: elements */
@@ -62,6 +63,9 @@ typedef struct {
   int *input, *output; /* value ids */
   char **metadata;     /* [2 metadatas] key, text, key, text, … */
   int64_t opset;       /* of the default ONNX domain */
+  int axes;            /* free axes of inputs, beside the batch */
+  char **axis;         /* [axes] their names */
+  int64_t *length;     /* [axes] their lengths in the data that the model is bound to; 0: it is bound to none */
   int64_t parameters;  /* trained numbers, without padding */
   int64_t flat;        /* length of the flat buffer; each parameter starts at a multiple of 16 elements */
   float *parameter;    /* [flat] padding is zero */
@@ -97,6 +101,14 @@ const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);
 
 /* Id of the value with this name, -1 if there is none. */
 int rt_graph_find(const RtGraph *graph, const char *name);
+
+/* A free axis: what stands for its length in an input's shape. The same name gives the same. */
+PetscErrorCode rt_axes_add(RtGraph *graph, const char *name, int64_t *dim);
+/* The number of the free axis that a length stands for, -1: it is a length, or RT_BATCH. */
+int rt_axes_of(int64_t dim);
+/* Give a new graph the free axes of another one, in their order, before any value. */
+PetscErrorCode rt_axes_copy(const RtGraph *from, RtGraph *to);
+PetscErrorCode rt_axes_destroy(RtGraph *graph);
 
 /* Metadata properties of the ONNX file. Setting a key again replaces it; getting an absent one gives NULL. */
 PetscErrorCode rt_graph_set_metadata(RtGraph *graph, const char *key, const char *text);

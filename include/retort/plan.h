@@ -10,6 +10,7 @@ typedef enum { RT_PRECISION_FP32, RT_PRECISION_BF16 } RtPrecision;
 
 typedef struct {
   int64_t batch;         /* samples in one run */
+  const int64_t *length; /* [graph->axes] of the free axes; NULL: as the graph is bound */
   bool training;         /* keep what backward needs; dropout is active */
   int threads;           /* works that may run at once, each in a thread of its own; 0 means 1 */
   int taps;              /* what is computed; 0: the logits, in training with a gradient */

@@ -1,3 +1,4 @@
+#include "cli/info_fields.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -15,9 +16,9 @@
 #include <sys/stat.h>
 
 static const char *const role_name[] = {"teacher", "student"};
-static const char *const type_name[RT_TYPES] = {"float", "uint8", "int32", "int64"};
 
-static void write_shape(int ndim, const int64_t *dim, char *text, size_t length)
+/* axis: names of free axes; NULL where there are none. */
+static void write_shape(int ndim, const int64_t *dim, char *const *axis, char *text, size_t length)
 {
   size_t used = 0;
 
@@ -25,6 +26,8 @@ static void write_shape(int ndim, const int64_t *dim, char *text, size_t length)
   for (int i = 0; i < ndim && used + 24 < length; i++) {
     if (dim[i] == RT_BATCH)
       used += (size_t)snprintf(text + used, length - used, "%ssample", i ? " x " : "");
+    else if (rt_axes_of(dim[i]) >= 0)
+      used += (size_t)snprintf(text + used, length - used, "%s%.20s", i ? " x " : "", axis[rt_axes_of(dim[i])]);
     else
       used += (size_t)snprintf(text + used, length - used, "%s%lld", i ? " x " : "", (long long)dim[i]);
   }
@@ -52,8 +55,8 @@ static PetscErrorCode print_model(const char *path)
   for (int i = 0; i < graph->inputs; i++) {
     const RtValue *value = &graph->value[graph->input[i]];
 
-    write_shape(value->ndim, value->dim, shape, sizeof(shape));
-    rt_message_print("  input '%s': %s %s", value->name, type_name[value->type], shape);
+    write_shape(value->ndim, value->dim, graph->axis, shape, sizeof(shape));
+    rt_message_print("  input '%s': %s %s", value->name, rt_field_type_name(value->type), shape);
   }
   for (int o = 0; o < graph->outputs; o++) rt_message_print("  output '%s'", graph->value[graph->output[o]].name);
   rt_message_print("  sha256 %s", hash);
@@ -65,24 +68,39 @@ static PetscErrorCode print_model(const char *path)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode print_dataset(const char *path)
+static void print_samples(const char *path, const RtDataset *dataset, const RtInfoRange range[])
 {
-  RtDataset *dataset = NULL;
-  const RtDatasetInfo *info;
+  const RtDatasetInfo *info = rt_dataset_info(dataset);
   char shape[160];
 
-  PetscFunctionBegin;
-  PetscCall(rt_dataset_open(PETSC_COMM_SELF, path, &dataset));
-  info = rt_dataset_info(dataset);
-  write_shape(info->ndim, info->dim, shape, sizeof(shape));
+  write_shape(info->ndim, info->dim, NULL, shape, sizeof(shape));
   rt_message_print("%s: dataset, complete", path);
-  rt_message_print("  %lld samples of %s (%s)", (long long)info->samples, shape, type_name[info->type]);
+  if (info->input < 0)
+    rt_message_print("  %lld samples", (long long)info->samples);
+  else
+    rt_message_print("  %lld samples of %s (%s)", (long long)info->samples, shape, rt_field_type_name(info->type));
   if (info->classes) rt_message_print("  %d classes%s", info->classes, info->class_name ? ":" : "");
   for (int k = 0; info->class_name && k < PetscMin(info->classes, 20); k++)
     rt_message_print("    %d %s", k, info->class_name[k]);
   if (info->targets) rt_message_print("  %d targets", info->targets);
+  rt_info_fields_print(dataset, range);
   rt_message_print("  content %s", info->hash);
+}
+
+static PetscErrorCode print_dataset(const char *path)
+{
+  RtDataset *dataset = NULL;
+  RtInfoRange *range;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(rt_dataset_open(PETSC_COMM_SELF, path, &dataset));
+  PetscCall(PetscCalloc1(rt_dataset_info(dataset)->fields, &range));
+  error = rt_info_fields_look(dataset, range);
+  if (!error) print_samples(path, dataset, range);
+  PetscCall(PetscFree(range));
   PetscCall(rt_dataset_close(&dataset));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -257,6 +275,20 @@ static PetscErrorCode print_components(const RtArchive *archive)
   PetscFunctionReturn(0);
 }
 
+/* Datasets have an input, or say what they hold, or nobody of Retort has made them. */
+static PetscErrorCode is_dataset(const RtArchive *archive, bool *dataset)
+{
+  char *hash, *version;
+
+  PetscFunctionBegin;
+  PetscCall(rt_archive_get_text(archive, "content_hash", &hash));
+  PetscCall(rt_archive_get_text(archive, "retort_version", &version));
+  *dataset = hash || rt_archive_length(archive, "input") >= 0 || (!version && rt_archive_axis(archive, "sample"));
+  PetscCall(PetscFree(hash));
+  PetscCall(PetscFree(version));
+  PetscFunctionReturn(0);
+}
+
 /* A NetCDF file of results; dataset: it is a dataset instead. */
 static PetscErrorCode print_result(const char *path, bool *dataset)
 {
@@ -266,7 +298,7 @@ static PetscErrorCode print_result(const char *path, bool *dataset)
 
   PetscFunctionBegin;
   PetscCall(rt_archive_open(path, &archive));
-  *dataset = rt_archive_length(archive, "input") >= 0;
+  PetscCall(is_dataset(archive, dataset));
   if (!*dataset) {
     error = rt_archive_get_text(archive, "title", &title);
     if (!error) rt_message_print("%s: %s, complete", path, title ? title : "NetCDF file");

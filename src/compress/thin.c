@@ -35,6 +35,7 @@ static PetscErrorCode place(Copy *c, int value, int *to)
   for (int t = 0; t < c->count; t++)
     if (c->thin[t].dense->bias == value) data = c->thin[t].bias;
   PetscCall(rt_graph_add_value(c->to, v->name, v->kind, v->type, v->ndim, v->dim, data, to));
+  if (v->field) PetscCall(PetscStrallocpy(v->field, &c->to->value[*to].field));
   c->map[value] = *to;
   PetscFunctionReturn(0);
 }
@@ -134,12 +135,13 @@ PetscErrorCode rt_thin_build(const RtGraph *graph, int count, const RtThin *thin
 {
   Copy c = {.from = graph, .count = count, .thin = thin, .plain = plain};
   int id;
-  PetscErrorCode error = 0;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_graph_create(graph->opset, &c.to));
   PetscCall(PetscMalloc1(graph->values + 1, &c.map));
   for (int i = 0; i < graph->values; i++) c.map[i] = -1;
+  error = rt_axes_copy(graph, c.to);
   for (int i = 0; i < graph->inputs && !error; i++) error = place(&c, graph->input[i], &id);
   if (!error) error = copy_nodes(&c);
   if (!error) error = rt_graph_finish(c.to);

@@ -203,18 +203,18 @@ RT_SIMD_INLINE void affine(const Plane *plane, bool bytes, const Motion *m, floa
   }
 }
 
-void rt_augment_view(const RtAugment *augment, const RtDatasetInfo *info, const void *stored, int64_t sample,
-                     int64_t view, float *out)
+void rt_augment_view(const RtAugment *augment, const RtField *field, const void *stored, int64_t sample, int64_t view,
+                     float *out)
 {
   const RtAugmentParams *p = &augment->params;
-  const bool moved = augment->active && view != 0, bytes = info->type == RT_UINT8;
+  const bool moved = augment->active && view != 0, bytes = field->type == RT_UINT8;
   const int64_t size = augment->height * augment->width;
   Motion motion = {0};
 
   if (moved) motion = draw(augment, sample, view);
   for (int64_t k = 0; k < augment->planes; k++, out += size) {
-    const void *from = (const char *)stored + (size_t)(k * size) * rt_types_size(info->type);
-    const Plane plane = {augment->height, augment->width, from, info->scale, info->offset};
+    const void *from = (const char *)stored + (size_t)(k * size) * rt_types_size(field->type);
+    const Plane plane = {augment->height, augment->width, from, field->scale, field->offset};
 
     if (moved && (p->rotate > 0 || p->scale > 0 || p->shear > 0)) {
       if (bytes)

@@ -24,9 +24,10 @@ PetscErrorCode rt_augment_create(const RtAugmentParams *params, uint64_t seed, c
                                  RtAugment *augment);
 /* Canonical text of what makes the views, empty where nothing does. */
 void rt_augment_text(const RtAugment *augment, char *text, size_t length);
-/* One view of one sample in physical units (stored * scale + offset of info).
-   stored: [info->size] of info->type; out: [info->size]. What comes in from outside the picture is stored value 0. */
-void rt_augment_view(const RtAugment *augment, const RtDatasetInfo *info, const void *stored, int64_t sample,
-                     int64_t view, float *out);
+/* One view of one sample of the field `input` in physical units (stored * scale + offset).
+   stored: [elements] of the field's type, RT_UINT8 or RT_FLOAT; out: [elements]. What comes in from outside the picture
+   is stored value 0. */
+void rt_augment_view(const RtAugment *augment, const RtField *field, const void *stored, int64_t sample, int64_t view,
+                     float *out);
 
 #endif

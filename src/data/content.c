@@ -4,40 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
-PetscErrorCode rt_content_create(RtContent *content)
+PetscErrorCode rt_content_create(int fields, RtContent *content)
 {
   PetscFunctionBegin;
-  memset(content, 0, sizeof *content);
-  for (int i = 0; i < RT_CONTENT_PARTS; i++) PetscCall(rt_hash_create(&content->part[i]));
+  *content = (RtContent){.fields = fields};
+  PetscCall(PetscCalloc1(fields, &content->part));
+  for (int i = 0; i < fields; i++) PetscCall(rt_hash_create(&content->part[i]));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_content_add(RtContent *content, const RtDatasetInfo *info, int64_t count, const void *input,
-                              const int32_t *label, const float *target)
+PetscErrorCode rt_content_add(RtContent *content, const RtDatasetInfo *info, int64_t count, const void *const field[])
 {
-  size_t samples = (size_t)count;
-
   PetscFunctionBegin;
-  if (input)
-    PetscCall(
-        rt_hash_add(content->part[RT_CONTENT_INPUT], input, samples * (size_t)info->size * rt_types_size(info->type)));
-  if (label) PetscCall(rt_hash_add(content->part[RT_CONTENT_LABEL], label, samples * sizeof *label));
-  if (target)
-    PetscCall(rt_hash_add(content->part[RT_CONTENT_TARGET], target, samples * (size_t)info->targets * sizeof *target));
+  for (int i = 0; i < content->fields; i++)
+    PetscCall(rt_hash_add(content->part[i], field[i], (size_t)count * (size_t)rt_field_bytes(&info->field[i])));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_content_finish(RtContent *content, char part[RT_CONTENT_PARTS][RT_HASH_TEXT])
+PetscErrorCode rt_content_finish(RtContent *content, RtContentHash part[])
 {
   PetscFunctionBegin;
-  for (int i = 0; i < RT_CONTENT_PARTS; i++) PetscCall(rt_hash_finish(&content->part[i], part[i]));
+  for (int i = 0; i < content->fields; i++) PetscCall(rt_hash_finish(&content->part[i], part[i]));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_content_destroy(RtContent *content)
 {
   PetscFunctionBegin;
-  for (int i = 0; i < RT_CONTENT_PARTS; i++) PetscCall(rt_hash_destroy(&content->part[i]));
+  for (int i = 0; content->part && i < content->fields; i++) PetscCall(rt_hash_destroy(&content->part[i]));
+  PetscCall(PetscFree(content->part));
   PetscFunctionReturn(0);
 }
 
@@ -52,16 +47,14 @@ static PetscErrorCode add_line(RtHash *hash, const char *key, const char *text)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode add_all(RtHash *hash, const RtDatasetInfo *info, char part[RT_CONTENT_PARTS][RT_HASH_TEXT])
+/* The fields that have a meaning: lines that stand since there were no others. */
+static PetscErrorCode add_known(RtHash *hash, const RtDatasetInfo *info, RtContentHash part[])
 {
-  static const char *const name[RT_CONTENT_PARTS] = {"input", "label", "target"};
-  const bool has[RT_CONTENT_PARTS] = {true, info->classes > 0, info->targets > 0};
+  static const char *const name[] = {"input", "label", "target"};
+  const int field[] = {info->input, info->label, info->target};
   char text[128];
 
   PetscFunctionBegin;
-  PetscCall(add_line(hash, "dataset", "1"));
-  snprintf(text, sizeof text, "%lld", (long long)info->samples);
-  PetscCall(add_line(hash, "samples", text));
   for (int i = 0; i < info->ndim; i++) {
     snprintf(text, sizeof text, "%lld %s", (long long)info->dim[i], info->dim_name[i]);
     PetscCall(add_line(hash, "dimension", text));
@@ -73,12 +66,42 @@ static PetscErrorCode add_all(RtHash *hash, const RtDatasetInfo *info, char part
   snprintf(text, sizeof text, "%d %d", info->classes, info->targets);
   PetscCall(add_line(hash, "outputs", text));
   for (int i = 0; info->class_name && i < info->classes; i++) PetscCall(add_line(hash, "class", info->class_name[i]));
-  for (int i = 0; i < RT_CONTENT_PARTS; i++) PetscCall(add_line(hash, name[i], has[i] ? part[i] : ""));
+  for (int i = 0; i < 3; i++) PetscCall(add_line(hash, name[i], field[i] < 0 ? "" : part[field[i]]));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_content_hash(const RtDatasetInfo *info, char part[RT_CONTENT_PARTS][RT_HASH_TEXT],
-                               char hash[RT_HASH_TEXT])
+/* All others; info has them in the order of their names. */
+static PetscErrorCode add_other(RtHash *hash, const RtField *field, const char *part)
+{
+  char text[128];
+
+  PetscFunctionBegin;
+  PetscCall(add_line(hash, "field", field->name));
+  for (int i = 0; i < field->ndim; i++) {
+    snprintf(text, sizeof text, "%lld %s", (long long)field->dim[i], field->axis[i]);
+    PetscCall(add_line(hash, "dimension", text));
+  }
+  snprintf(text, sizeof text, "%s %a %a", rt_field_type_name(field->type), (double)field->scale, (double)field->offset);
+  PetscCall(add_line(hash, "type", text));
+  PetscCall(add_line(hash, "values", part));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode add_all(RtHash *hash, const RtDatasetInfo *info, RtContentHash part[])
+{
+  char text[32];
+
+  PetscFunctionBegin;
+  PetscCall(add_line(hash, "dataset", "1"));
+  snprintf(text, sizeof text, "%lld", (long long)info->samples);
+  PetscCall(add_line(hash, "samples", text));
+  PetscCall(add_known(hash, info, part));
+  for (int i = 0; i < info->fields; i++)
+    if (i != info->input && i != info->label && i != info->target) PetscCall(add_other(hash, &info->field[i], part[i]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_content_hash(const RtDatasetInfo *info, RtContentHash part[], char hash[RT_HASH_TEXT])
 {
   RtHash *sum;
 

@@ -2,6 +2,7 @@
 #include <retort/dataset.h>
 
 #include "core/message.h"
+#include "core/size.h"
 #include "data/content.h"
 #include "data/dataset_header.h"
 #include "netcdf/netcdf.h"
@@ -39,45 +40,79 @@ static PetscErrorCode check_fills(const RtDataset *dataset, const RtVariable *va
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode read_bytes(const RtDataset *dataset, const size_t start[], const size_t count[], uint8_t *out)
+static PetscErrorCode read_bytes(const RtDataset *dataset, int field, const size_t start[], const size_t count[],
+                                 uint8_t *out)
 {
-  const RtVariable *input = &dataset->input;
+  const RtVariable *variable = &dataset->variable[field];
+  const RtField *f = &dataset->info.field[field];
   const char *path = dataset->path;
-  int64_t total = (int64_t)count[0] * dataset->info.size;
+  int64_t size = rt_field_size(f), total = (int64_t)count[0] * size;
 
   PetscFunctionBegin;
-  if (input->bytes)
-    RtNetcdfRead(path, nc_get_vara_schar(dataset->nc, input->id, start, count, (signed char *)out));
+  if (variable->bytes)
+    RtNetcdfRead(path, nc_get_vara_schar(dataset->nc, variable->id, start, count, (signed char *)out));
   else
-    RtNetcdfRead(path, nc_get_vara_uchar(dataset->nc, input->id, start, count, out));
-  for (int f = 0; f < input->fills; f++)
+    RtNetcdfRead(path, nc_get_vara_uchar(dataset->nc, variable->id, start, count, out));
+  for (int k = 0; k < variable->fills; k++)
     for (int64_t i = 0; i < total; i++)
-      RtCheck(out[i] != input->fill[f],
-              "%s: the input of sample %lld is missing (byte %d); remove _FillValue and missing_value if it is not",
-              path, (long long)start[0] + (long long)(i / dataset->info.size), out[i]);
+      RtCheck(out[i] != variable->fill[k],
+              "%s: the %s of sample %lld is missing (byte %d); remove _FillValue and missing_value if it is not", path,
+              f->name, (long long)start[0] + (long long)(i / size), out[i]);
   PetscFunctionReturn(0);
 }
 
-/* Read floats, as stored. */
-static PetscErrorCode read_floats(const RtDataset *dataset, const RtVariable *variable, const char *what, int64_t size,
-                                  const size_t start[], const size_t count[], float *out)
+/* Read floats, as stored; those of the target in physical units. checked: missing numbers are errors. */
+static PetscErrorCode read_floats(const RtDataset *dataset, int field, const size_t start[], const size_t count[],
+                                  bool checked, float *out)
 {
+  const RtVariable *variable = &dataset->variable[field];
+  const RtField *f = &dataset->info.field[field];
   const char *path = dataset->path;
-  int64_t first = (int64_t)start[0], samples = (int64_t)count[0];
+  int64_t first = (int64_t)start[0], samples = (int64_t)count[0], size = rt_field_size(f);
   int status;
 
   PetscFunctionBegin;
   RtNetcdfTry(status, nc_get_vara_float(dataset->nc, variable->id, start, count, out));
   /* Doubles that no float can hold have become infinite, and are found next. */
   if (status != NC_ERANGE) RtNetcdfRead(path, status);
-  PetscCall(rt_content_check_floats(path, what, first, samples, size, out));
-  PetscCall(check_fills(dataset, variable, what, first, samples, size, out));
+  if (checked) PetscCall(rt_content_check_floats(path, f->name, first, samples, size, out));
+  if (checked) PetscCall(check_fills(dataset, variable, f->name, first, samples, size, out));
+  if (field == dataset->info.target && (variable->scale != 1 || variable->offset != 0))
+    for (int64_t i = 0; i < samples * size; i++) out[i] = (float)(out[i] * variable->scale + variable->offset);
+  PetscFunctionReturn(0);
+}
+
+/* Read whole numbers of four or eight bytes. */
+static PetscErrorCode read_whole(const RtDataset *dataset, int field, const size_t start[], const size_t count[],
+                                 bool checked, void *out)
+{
+  const RtVariable *variable = &dataset->variable[field];
+  const RtField *f = &dataset->info.field[field];
+  const char *path = dataset->path;
+  int64_t size = rt_field_size(f), total = (int64_t)count[0] * size;
+  int status;
+
+  PetscFunctionBegin;
+  if (f->type == RT_INT32)
+    RtNetcdfTry(status, nc_get_vara_int(dataset->nc, variable->id, start, count, out));
+  else
+    RtNetcdfTry(status, nc_get_vara_longlong(dataset->nc, variable->id, start, count, out));
+  RtCheck(status != NC_ERANGE, "%s: '%s' holds numbers of 2^63 or more", path, f->name);
+  RtNetcdfRead(path, status);
+  for (int k = 0; checked && k < variable->fills; k++)
+    for (int64_t i = 0; i < total; i++) {
+      double value = f->type == RT_INT32 ? (double)((const int32_t *)out)[i] : (double)((const int64_t *)out)[i];
+
+      RtCheck(value != variable->exact[k], "%s: the %s of sample %lld is missing (element %lld has the fill value)",
+              path, f->name, (long long)start[0] + (long long)(i / size), (long long)(i % size));
+    }
   PetscFunctionReturn(0);
 }
 
 /* Read labels; they must lie in [0, limit). */
 static PetscErrorCode read_labels(const RtDataset *dataset, int64_t first, int64_t count, int limit, int32_t *label)
 {
+  const int id = dataset->variable[dataset->info.label].id;
   long long piece[LABELS];
   size_t start, size;
   int status;
@@ -86,7 +121,7 @@ static PetscErrorCode read_labels(const RtDataset *dataset, int64_t first, int64
   for (int64_t done = 0; done < count; done += (int64_t)size) {
     start = (size_t)(first + done);
     size = (size_t)(count - done < LABELS ? count - done : LABELS);
-    RtNetcdfTry(status, nc_get_vara_longlong(dataset->nc, dataset->label.id, &start, &size, piece));
+    RtNetcdfTry(status, nc_get_vara_longlong(dataset->nc, id, &start, &size, piece));
     if (status != NC_ERANGE) RtNetcdfRead(dataset->path, status);
     for (size_t i = 0; i < size; i++) {
       RtCheck(piece[i] >= 0 && piece[i] < limit, "%s: the label of sample %lld is %lld, outside 0 ... %d",
@@ -97,129 +132,156 @@ static PetscErrorCode read_labels(const RtDataset *dataset, int64_t first, int64
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode read_samples(const RtDataset *dataset, int64_t first, int64_t count, int limit, void *input,
-                                   int32_t *label, float *target)
+/* limit: labels are less. checked: numbers must be there and finite. */
+static PetscErrorCode read_field(const RtDataset *dataset, int field, int64_t first, int64_t count, int limit,
+                                 bool checked, void *out)
 {
-  const RtDatasetInfo *info = &dataset->info;
-  const RtVariable *t = &dataset->target;
+  const RtField *f = &dataset->info.field[field];
   size_t start[RT_MAX_DIM + 1] = {(size_t)first}, size[RT_MAX_DIM + 1] = {(size_t)count};
 
   PetscFunctionBegin;
-  for (int i = 0; i < info->ndim; i++) size[i + 1] = (size_t)info->dim[i];
-  if (input && info->type == RT_UINT8)
-    PetscCall(read_bytes(dataset, start, size, input));
-  else if (input)
-    PetscCall(read_floats(dataset, &dataset->input, "input", info->size, start, size, input));
-  if (label) PetscCall(read_labels(dataset, first, count, limit, label));
-  if (target) {
-    size[1] = (size_t)info->targets;
-    PetscCall(read_floats(dataset, t, "target", info->targets, start, size, target));
-    if (t->scale != 1 || t->offset != 0)
-      for (int64_t i = 0; i < count * info->targets; i++) target[i] = (float)(target[i] * t->scale + t->offset);
-  }
+  for (int i = 0; i < f->ndim; i++) size[i + 1] = (size_t)f->dim[i];
+  if (field == dataset->info.label)
+    PetscCall(read_labels(dataset, first, count, limit, out));
+  else if (f->type == RT_UINT8)
+    PetscCall(read_bytes(dataset, field, start, size, out));
+  else if (f->type == RT_FLOAT)
+    PetscCall(read_floats(dataset, field, start, size, checked, out));
+  else
+    PetscCall(read_whole(dataset, field, start, size, checked, out));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_dataset_read(const RtDataset *dataset, int64_t first, int64_t count, void *input, int32_t *label,
-                               float *target)
+PetscErrorCode rt_dataset_read(const RtDataset *dataset, int64_t first, int64_t count, void *const field[])
 {
   const RtDatasetInfo *info = &dataset->info;
 
   PetscFunctionBegin;
   PetscCheck(first >= 0 && count >= 0 && count <= info->samples - first, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
              "samples %lld + %lld of %lld", (long long)first, (long long)count, (long long)info->samples);
-  PetscCheck((!label || info->classes) && (!target || info->targets), PETSC_COMM_SELF, PETSC_ERR_ARG_WRONG,
-             "%s has no such variable", dataset->path);
-  PetscCall(read_samples(dataset, first, count, info->classes, input, label, target));
+  for (int f = 0; f < info->fields; f++)
+    if (field[f]) PetscCall(read_field(dataset, f, first, count, info->classes, true, field[f]));
   PetscFunctionReturn(0);
 }
 
-/* Read the whole file once, in pieces. most: the greatest label. content: takes all; NULL reads labels only. */
-static PetscErrorCode look_through(const RtDataset *dataset, RtContent *content, void *input, int32_t *label,
-                                   float *target, int64_t piece, int32_t *most)
+/* Room for a piece of all fields, or of the labels alone. */
+typedef struct {
+  int64_t samples;
+  void **field; /* [info->fields] */
+} Piece;
+
+static PetscErrorCode create_piece(const RtDatasetInfo *info, bool all, Piece *piece)
+{
+  int64_t sample = 0;
+
+  PetscFunctionBegin;
+  for (int f = 0; f < info->fields; f++) sample = rt_size_plus(sample, rt_field_bytes(&info->field[f]));
+  piece->samples = PetscMin(PetscMax(1, PIECE / sample), info->samples);
+  PetscCall(PetscCalloc1(info->fields, &piece->field));
+  for (int f = 0; f < info->fields; f++)
+    if (all || f == info->label)
+      PetscCall(PetscMalloc1((size_t)(piece->samples * rt_field_bytes(&info->field[f])), (char **)&piece->field[f]));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode destroy_piece(const RtDatasetInfo *info, Piece *piece)
+{
+  PetscFunctionBegin;
+  for (int f = 0; piece->field && f < info->fields; f++) PetscCall(PetscFree(piece->field[f]));
+  PetscCall(PetscFree(piece->field));
+  PetscFunctionReturn(0);
+}
+
+/* Read the whole file once, in pieces. most: the greatest label. content: takes all; NULL: the labels alone are read.
+   A field that has no meaning by its name may lack numbers as long as nobody wants it. */
+static PetscErrorCode look_through(const RtDataset *dataset, RtContent *content, const Piece *piece, int32_t *most)
 {
   const RtDatasetInfo *info = &dataset->info;
+  const int32_t *label = info->label < 0 ? NULL : piece->field[info->label];
   int limit = info->classes ? info->classes : RT_CONTENT_CLASSES;
 
   PetscFunctionBegin;
   *most = 0;
-  for (int64_t first = 0; first < info->samples; first += piece) {
-    int64_t count = info->samples - first < piece ? info->samples - first : piece;
+  for (int64_t first = 0; first < info->samples; first += piece->samples) {
+    int64_t count = PetscMin(info->samples - first, piece->samples);
 
-    PetscCall(read_samples(dataset, first, count, limit, input, label, target));
+    for (int f = 0; f < info->fields; f++)
+      if (piece->field[f])
+        PetscCall(read_field(dataset, f, first, count, limit, rt_field_known(info->field[f].name), piece->field[f]));
     for (int64_t i = 0; label && i < count; i++) *most = label[i] > *most ? label[i] : *most;
-    if (content) PetscCall(rt_content_add(content, info, count, input, label, target));
+    if (content) PetscCall(rt_content_add(content, info, count, (const void *const *)piece->field));
   }
   PetscFunctionReturn(0);
 }
 
-/* Find what the header does not tell. part: NULL if the hashes are known. */
-static PetscErrorCode scan(RtDataset *dataset, char (*part)[RT_HASH_TEXT])
+/* Find what the header does not tell. part: [fields], gets their hashes; NULL if they are known. */
+static PetscErrorCode scan(RtDataset *dataset, RtContentHash *part)
 {
   RtDatasetInfo *info = &dataset->info;
-  RtContent content;
-  char *input = NULL;
-  float *target = NULL;
-  int32_t *label = NULL, most;
-  int64_t bytes = info->size * (int64_t)rt_types_size(info->type);
-  int64_t sample = bytes + 4 * (int64_t)info->targets, piece = sample < PIECE ? PIECE / sample : 1;
+  RtContent content = {0};
+  Piece piece = {0};
   PetscErrorCode error;
+  int32_t most = 0;
 
   PetscFunctionBegin;
-  if (piece > info->samples) piece = info->samples;
-  if (part) {
-    PetscCall(rt_content_create(&content));
-    PetscCall(PetscMalloc1((size_t)(piece * bytes), &input));
-    if (info->targets) PetscCall(PetscMalloc1((size_t)(piece * info->targets), &target));
-  }
-  if (dataset->label.id >= 0) PetscCall(PetscMalloc1((size_t)piece, &label));
-  error = look_through(dataset, part ? &content : NULL, input, label, target, piece, &most);
-  PetscCall(PetscFree(input));
-  PetscCall(PetscFree(label));
-  PetscCall(PetscFree(target));
+  if (part) PetscCall(rt_content_create(info->fields, &content));
+  error = create_piece(info, part != NULL, &piece);
+  if (!error) error = look_through(dataset, part ? &content : NULL, &piece, &most);
   if (part && !error) error = rt_content_finish(&content, part);
-  if (part && error) PetscCall(rt_content_destroy(&content));
+  PetscCall(destroy_piece(info, &piece));
+  PetscCall(rt_content_destroy(&content));
   PetscCall(error);
-  if (dataset->label.id >= 0 && !info->classes) info->classes = (int)most + 1;
+  if (info->label >= 0 && !info->classes) info->classes = (int)most + 1;
   PetscFunctionReturn(0);
 }
 
 /* The hash that the file states, if it still belongs to the file: tools copy global attributes to what they derive,
    so the hashes of the variables and the shape must give it again. */
-static PetscErrorCode stated_hash(RtDataset *dataset, bool *found)
+static PetscErrorCode stated_hash(RtDataset *dataset, RtContentHash part[], bool *found)
 {
-  const int id[RT_CONTENT_PARTS] = {dataset->input.id, dataset->label.id, dataset->target.id};
-  char part[RT_CONTENT_PARTS][RT_HASH_TEXT] = {""}, *text;
+  RtDatasetInfo *info = &dataset->info;
+  char *text;
 
   PetscFunctionBegin;
   *found = false;
-  for (int i = 0; i < RT_CONTENT_PARTS; i++) {
-    if (id[i] < 0) continue;
-    PetscCall(rt_netcdf_get_text(dataset->path, dataset->nc, id[i], "sha256", dataset->bytes, &text));
-    if (text) PetscCall(PetscStrncpy(part[i], text, sizeof part[i]));
+  for (int f = 0; f < info->fields; f++) {
+    PetscCall(rt_netcdf_get_text(dataset->path, dataset->nc, dataset->variable[f].id, "sha256", dataset->bytes, &text));
+    if (text) PetscCall(PetscStrncpy(part[f], text, sizeof part[f]));
     PetscCall(PetscFree(text));
   }
-  PetscCall(rt_content_hash(&dataset->info, part, dataset->info.hash));
+  PetscCall(rt_content_hash(info, part, info->hash));
   PetscCall(rt_netcdf_get_text(dataset->path, dataset->nc, NC_GLOBAL, "content_hash", dataset->bytes, &text));
-  *found = text && !strcmp(text, dataset->info.hash);
+  *found = text && !strcmp(text, info->hash);
   PetscCall(PetscFree(text));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode find_hash(RtDataset *dataset, RtContentHash part[])
+{
+  bool stated;
+
+  PetscFunctionBegin;
+  PetscCall(stated_hash(dataset, part, &stated));
+  if (!stated) {
+    PetscCall(scan(dataset, part));
+    PetscCall(rt_content_hash(&dataset->info, part, dataset->info.hash));
+  } else if (dataset->info.label >= 0 && !dataset->info.classes)
+    PetscCall(scan(dataset, NULL));
   PetscFunctionReturn(0);
 }
 
 /* What rank 0 does for all. */
 static PetscErrorCode examine(RtDataset *dataset)
 {
-  char part[RT_CONTENT_PARTS][RT_HASH_TEXT];
-  bool stated;
+  RtContentHash *part;
+  PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_dataset_inspect(dataset));
-  PetscCall(stated_hash(dataset, &stated));
-  if (!stated) {
-    PetscCall(scan(dataset, part));
-    PetscCall(rt_content_hash(&dataset->info, part, dataset->info.hash));
-  } else if (dataset->label.id >= 0 && !dataset->info.classes)
-    PetscCall(scan(dataset, NULL));
+  PetscCall(PetscCalloc1(dataset->info.fields, &part));
+  error = find_hash(dataset, part);
+  PetscCall(PetscFree(part));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -228,6 +290,8 @@ static PetscErrorCode destroy(RtDataset **dataset)
   PetscFunctionBegin;
   if ((*dataset)->nc >= 0) rt_netcdf_close((*dataset)->nc);
   PetscCall(rt_dataset_free_names((*dataset)->info.classes, &(*dataset)->info.class_name));
+  PetscCall(PetscFree((*dataset)->info.field));
+  PetscCall(PetscFree((*dataset)->variable));
   PetscCall(PetscFree(*dataset));
   PetscFunctionReturn(0);
 }

@@ -1,5 +1,4 @@
-/* What the header of a dataset tells: shape, types, classes. */
-#define _GNU_SOURCE
+/* What the header of a dataset tells: its fields, their shapes and types. */
 #include "data/dataset_header.h"
 
 #include "core/size.h"
@@ -7,6 +6,7 @@
 #include "netcdf/netcdf.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -19,15 +19,17 @@ enum {
 static PetscErrorCode find_fills(const RtDataset *dataset, RtVariable *variable)
 {
   static const char *const name[] = {"_FillValue", "missing_value"};
-  double value;
   bool found;
 
   PetscFunctionBegin;
-  if (variable->type == NC_FLOAT || variable->type == NC_DOUBLE) variable->fill[variable->fills++] = NC_FILL_FLOAT;
+  if (variable->type == NC_FLOAT || variable->type == NC_DOUBLE) variable->exact[variable->fills++] = NC_FILL_FLOAT;
   for (int i = 0; i < 2; i++) {
+    double value;
+
     PetscCall(rt_netcdf_get_double(dataset->path, dataset->nc, variable->id, name[i], &value, &found));
-    if (found) variable->fill[variable->fills++] = (float)value;
+    if (found) variable->exact[variable->fills++] = value;
   }
+  for (int f = 0; f < variable->fills; f++) variable->fill[f] = (float)variable->exact[f];
   PetscFunctionReturn(0);
 }
 
@@ -55,28 +57,22 @@ static PetscErrorCode limit_cache(const RtDataset *dataset, const RtVariable *va
   PetscFunctionReturn(0);
 }
 
-/* Look up a variable by name. Its id is -1 where the file has none. */
-static PetscErrorCode find_variable(const RtDataset *dataset, const char *name, RtVariable *variable)
+/* What all variables have in common. variable->id is there. */
+static PetscErrorCode inspect_variable(const RtDataset *dataset, const char *name, RtVariable *variable)
 {
   const char *path = dataset->path;
-  int nc = dataset->nc, status;
+  int nc = dataset->nc;
   char *text;
   bool found;
 
   PetscFunctionBegin;
-  memset(variable, 0, sizeof *variable);
-  variable->id = -1;
   variable->scale = 1;
-  RtNetcdfTry(status, nc_inq_varid(nc, name, &variable->id));
-  if (status == NC_ENOTVAR) {
-    variable->id = -1;
-    PetscFunctionReturn(0);
-  }
-  RtNetcdfRead(path, status);
   RtNetcdfRead(path, nc_inq_var(nc, variable->id, NULL, &variable->type, &variable->ndim, variable->dim, NULL));
   RtCheck(variable->type != NC_CHAR && variable->type < NC_STRING, "%s: the variable '%s' does not hold numbers", path,
           name);
   RtCheck(variable->ndim > 0, "%s: the variable '%s' has no dimensions; the first one must count samples", path, name);
+  RtCheck(variable->ndim <= RT_MAX_DIM + 1, "%s: '%s' has %d dimensions; at most %d are supported", path, name,
+          variable->ndim, RT_MAX_DIM + 1);
   PetscCall(rt_netcdf_get_text(path, nc, variable->id, "_Unsigned", dataset->bytes, &text));
   variable->bytes = text && variable->type == NC_BYTE && !strcmp(text, "true");
   PetscCall(PetscFree(text));
@@ -90,188 +86,202 @@ static PetscErrorCode find_variable(const RtDataset *dataset, const char *name, 
   PetscFunctionReturn(0);
 }
 
-/* Shape and type of input. */
+/* Shape of a field. A damaged header may claim anything; what follows allocates by these numbers. */
+static PetscErrorCode inspect_shape(const RtDataset *dataset, const RtVariable *variable, RtField *field)
+{
+  const char *path = dataset->path;
+  const long long samples = dataset->info.samples;
+  int64_t size = 1, total;
+  char name[NC_MAX_NAME + 1];
+  size_t length;
+
+  PetscFunctionBegin;
+  field->ndim = variable->ndim - 1;
+  for (int i = 0; i < field->ndim; i++) {
+    RtNetcdfRead(path, nc_inq_dim(dataset->nc, variable->dim[i + 1], name, &length));
+    RtCheck(length > 0, "%s: the dimension '%s' of '%s' is empty", path, name, field->name);
+    field->dim[i] = (int64_t)length;
+    PetscCall(PetscStrncpy(field->axis[i], name, sizeof field->axis[i]));
+    RtCheck(!__builtin_mul_overflow(size, field->dim[i], &size), "%s: '%s' is too large", path, field->name);
+  }
+  RtCheck(!__builtin_mul_overflow(dataset->info.samples, size, &total) && total / RATIO <= dataset->bytes,
+          "%s: '%s' claims %lld samples of %lld numbers, which do not fit into a file of %lld bytes", path, field->name,
+          samples, (long long)size, (long long)dataset->bytes);
+  PetscFunctionReturn(0);
+}
+
+/* The type that holds what the variable's type can hold. */
+static RtType type_of(const RtVariable *variable)
+{
+  switch (variable->type) {
+  case NC_BYTE:
+    return variable->bytes ? RT_UINT8 : RT_INT32;
+  case NC_UBYTE:
+    return RT_UINT8;
+  case NC_SHORT:
+  case NC_USHORT:
+  case NC_INT:
+    return RT_INT32;
+  case NC_UINT:
+  case NC_INT64:
+  case NC_UINT64:
+    return RT_INT64;
+  default:
+    return RT_FLOAT;
+  }
+}
+
+static PetscErrorCode inspect_field(RtDataset *dataset, int number)
+{
+  RtField *field = &dataset->info.field[number];
+  RtVariable *variable = &dataset->variable[number];
+
+  PetscFunctionBegin;
+  PetscCall(inspect_variable(dataset, field->name, variable));
+  PetscCall(inspect_shape(dataset, variable, field));
+  field->type = type_of(variable);
+  field->scale = (float)variable->scale;
+  field->offset = (float)variable->offset;
+  PetscFunctionReturn(0);
+}
+
+/* --- fields that have a meaning ----------------------------------------------------------------------------------- */
+
+/* Whole numbers that are no bytes are read as floats. */
 static PetscErrorCode inspect_input(RtDataset *dataset)
 {
-  RtDatasetInfo *info = &dataset->info;
-  RtVariable *input = &dataset->input;
-  const char *path = dataset->path;
-  char name[NC_MAX_NAME + 1];
-  int64_t total;
-  size_t length;
+  RtField *input = &dataset->info.field[dataset->info.input];
 
   PetscFunctionBegin;
-  PetscCall(find_variable(dataset, "input", input));
-  RtCheck(input->id >= 0, "%s has no variable 'input' (its first dimension counts samples)", path);
-  RtCheck(input->ndim <= RT_MAX_DIM + 1, "%s: 'input' has %d dimensions; at most %d are supported", path, input->ndim,
-          RT_MAX_DIM + 1);
-  info->type = input->type == NC_UBYTE || input->bytes ? RT_UINT8 : RT_FLOAT;
-  info->scale = (float)input->scale;
-  info->offset = (float)input->offset;
-  info->size = 1;
-  for (int i = 0; i < input->ndim; i++) {
-    RtNetcdfRead(path, nc_inq_dim(dataset->nc, input->dim[i], name, &length));
-    RtCheck(length > 0, "%s: the dimension '%s' of 'input' is empty", path, name);
-    if (!i)
-      info->samples = (int64_t)length;
-    else {
-      info->dim[i - 1] = (int64_t)length;
-      PetscCall(PetscStrncpy(info->dim_name[i - 1], name, sizeof info->dim_name[i - 1]));
-      RtCheck(!__builtin_mul_overflow(info->size, info->dim[i - 1], &info->size), "%s: 'input' is too large", path);
-    }
+  if (input->type != RT_UINT8) input->type = RT_FLOAT;
+  if (!input->ndim) { /* input(sample): one number a sample */
+    input->ndim = 1;
+    input->dim[0] = 1;
+    PetscCall(PetscStrncpy(input->axis[0], "feature", sizeof input->axis[0]));
   }
-  info->ndim = input->ndim - 1;
-  if (!info->ndim) { /* input(sample): one number a sample */
-    info->ndim = 1;
-    info->dim[0] = 1;
-    PetscCall(PetscStrncpy(info->dim_name[0], "feature", sizeof info->dim_name[0]));
-  }
-  /* A damaged header may claim anything; what follows allocates by these numbers. */
-  RtCheck(!__builtin_mul_overflow(info->samples, info->size, &total) && total / RATIO <= dataset->bytes,
-          "%s: 'input' claims %lld samples of %lld numbers, which do not fit into a file of %lld bytes", path,
-          (long long)info->samples, (long long)info->size, (long long)dataset->bytes);
-  PetscFunctionReturn(0);
-}
-
-/* Split text at separator into at most RT_CONTENT_CLASSES names. *names and each of them are allocated. */
-static PetscErrorCode split(const char *text, char separator, int *count, char ***names)
-{
-  int total = 0, i = 0;
-  const char *end;
-
-  PetscFunctionBegin;
-  for (const char *c = text; *c; c = end) {
-    while (*c == separator) c++;
-    end = strchrnul(c, separator);
-    if (end > c) total++;
-  }
-  PetscCall(PetscCalloc1((size_t)total + 1, names));
-  for (const char *c = text; *c && i < total; c = end) {
-    while (*c == separator) c++;
-    end = strchrnul(c, separator);
-    PetscCall(PetscCalloc1((size_t)(end - c) + 1, &(*names)[i]));
-    memcpy((*names)[i++], c, (size_t)(end - c));
-  }
-  *count = total;
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_dataset_free_names(int count, char ***names)
-{
-  PetscFunctionBegin;
-  for (int i = 0; *names && i < count; i++) PetscCall(PetscFree((*names)[i]));
-  PetscCall(PetscFree(*names));
-  PetscFunctionReturn(0);
-}
-
-/* Number of classes from flag_values, 0 where there are none. plain: they are 0, 1, 2, ... */
-static PetscErrorCode count_flags(const RtDataset *dataset, int *classes, bool *plain)
-{
-  const char *path = dataset->path;
-  int id = dataset->label.id, status;
-  long long *flag, most = -1;
-  nc_type type;
-  size_t length;
-
-  PetscFunctionBegin;
-  *classes = 0;
-  *plain = true;
-  RtNetcdfTry(status, nc_inq_att(dataset->nc, id, "flag_values", &type, &length));
-  if (status == NC_ENOTATT) PetscFunctionReturn(0);
-  RtNetcdfRead(path, status);
-  RtCheck(type != NC_CHAR && type < NC_STRING && length > 0 && (int64_t)length <= dataset->bytes,
-          "%s: flag_values of 'label' are not numbers", path);
-  PetscCall(PetscMalloc1(length, &flag));
-  RtNetcdfTry(status, nc_get_att_longlong(dataset->nc, id, "flag_values", flag));
-  for (size_t i = 0; !status && i < length; i++) {
-    *plain = *plain && flag[i] == (long long)i;
-    if (flag[i] > most) most = flag[i];
-  }
-  PetscCall(PetscFree(flag));
-  RtNetcdfRead(path, status);
-  RtCheck(most >= 0 && most < RT_CONTENT_CLASSES, "%s: flag_values of 'label' must lie in 0 ... %d", path,
-          RT_CONTENT_CLASSES - 1);
-  *classes = (int)most + 1;
-  PetscFunctionReturn(0);
-}
-
-/* Number of classes and their names, as far as the header tells. classes stays 0 where it does not. */
-static PetscErrorCode inspect_classes(RtDataset *dataset)
-{
-  RtDatasetInfo *info = &dataset->info;
-  const char *path = dataset->path;
-  int nc = dataset->nc, id = dataset->label.id, flags, count = 0;
-  int64_t classes = 0;
-  char *text, **names = NULL;
-  bool found, plain;
-
-  PetscFunctionBegin;
-  PetscCall(rt_netcdf_get_int64(path, nc, id, "classes", &classes, &found));
-  RtCheck(!found || (classes > 0 && classes <= RT_CONTENT_CLASSES), "%s: 'label' claims %lld classes", path,
-          (long long)classes);
-  PetscCall(count_flags(dataset, &flags, &plain));
-  if (!found) classes = flags;
-  /* flag_meanings has words; names with spaces stand in class_names, one a line. */
-  PetscCall(rt_netcdf_get_text(path, nc, id, "class_names", dataset->bytes, &text));
-  if (text) PetscCall(split(text, '\n', &count, &names));
-  PetscCall(PetscFree(text));
-  if (!count) {
-    PetscCall(rt_dataset_free_names(count, &names));
-    PetscCall(rt_netcdf_get_text(path, nc, id, "flag_meanings", dataset->bytes, &text));
-    if (text) PetscCall(split(text, ' ', &count, &names));
-    PetscCall(PetscFree(text));
-  }
-  if (!classes) classes = count;
-  if (count && count == classes && plain)
-    info->class_name = names;
-  else
-    PetscCall(rt_dataset_free_names(count, &names));
-  info->classes = (int)classes;
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode inspect_label(RtDataset *dataset)
 {
-  RtVariable *label = &dataset->label;
+  const RtVariable *label = &dataset->variable[dataset->info.label];
   const char *path = dataset->path;
 
   PetscFunctionBegin;
-  PetscCall(find_variable(dataset, "label", label));
-  if (label->id < 0) PetscFunctionReturn(0);
   RtCheck(label->type != NC_FLOAT && label->type != NC_DOUBLE,
           "%s: 'label' must hold whole numbers; name it 'target' if this is a regression", path);
   RtCheck(label->scale == 1 && label->offset == 0, "%s: 'label' must not have scale_factor or add_offset", path);
-  RtCheck(label->ndim == 1 && label->dim[0] == dataset->input.dim[0],
-          "%s: 'label' must have one dimension, the first one of 'input'", path);
-  PetscCall(inspect_classes(dataset));
+  RtCheck(label->ndim == 1, "%s: 'label' must have one dimension, the first one of 'input'", path);
+  dataset->info.field[dataset->info.label].type = RT_INT32;
+  PetscCall(rt_dataset_inspect_classes(dataset));
   PetscFunctionReturn(0);
 }
 
+/* It is read in physical units. */
 static PetscErrorCode inspect_target(RtDataset *dataset)
 {
-  RtVariable *target = &dataset->target;
+  RtField *target = &dataset->info.field[dataset->info.target];
   const char *path = dataset->path;
-  size_t length = 1;
 
   PetscFunctionBegin;
-  PetscCall(find_variable(dataset, "target", target));
-  if (target->id < 0) PetscFunctionReturn(0);
-  RtCheck(target->ndim <= 2 && target->dim[0] == dataset->input.dim[0],
-          "%s: 'target' must have the first dimension of 'input' and at most one more", path);
-  if (target->ndim == 2) RtNetcdfRead(path, nc_inq_dimlen(dataset->nc, target->dim[1], &length));
-  RtCheck(length > 0 && length <= RT_CONTENT_CLASSES &&
-              (int64_t)length <= RATIO * (dataset->bytes / dataset->info.samples + 1),
-          "%s: 'target' claims %lld numbers a sample", path, (long long)length);
-  dataset->info.targets = (int)length;
+  RtCheck(target->ndim <= 1, "%s: 'target' must have the first dimension of 'input' and at most one more", path);
+  RtCheck(rt_field_size(target) <= RT_CONTENT_CLASSES, "%s: 'target' claims %lld numbers a sample", path,
+          (long long)rt_field_size(target));
+  target->type = RT_FLOAT;
+  target->scale = 1;
+  target->offset = 0;
+  PetscFunctionReturn(0);
+}
+
+/* --- which variables are fields ----------------------------------------------------------------------------------- */
+
+/* The dimension that counts samples: the first one of `input`, or `sample`. */
+static PetscErrorCode find_samples(RtDataset *dataset, int *dimension)
+{
+  const char *path = dataset->path;
+  int input, status, dim[NC_MAX_VAR_DIMS], ndim = 0;
+  char name[NC_MAX_NAME + 1];
+  size_t length;
+
+  PetscFunctionBegin;
+  RtNetcdfTry(status, nc_inq_varid(dataset->nc, "input", &input));
+  if (!status) {
+    RtNetcdfRead(path, nc_inq_var(dataset->nc, input, NULL, NULL, &ndim, dim, NULL));
+    RtCheck(ndim > 0, "%s: the variable 'input' has no dimensions; the first one must count samples", path);
+    *dimension = dim[0];
+  } else {
+    if (status != NC_ENOTVAR) RtNetcdfRead(path, status);
+    RtNetcdfTry(status, nc_inq_dimid(dataset->nc, "sample", dimension));
+    RtCheck(!status, "%s has no variable 'input' (its first dimension counts samples), and no dimension 'sample'",
+            path);
+  }
+  RtNetcdfRead(path, nc_inq_dim(dataset->nc, *dimension, name, &length));
+  RtCheck(length > 0, "%s: the dimension '%s' of 'input' is empty", path, name);
+  dataset->info.samples = (int64_t)length;
+  PetscFunctionReturn(0);
+}
+
+/* Whether a variable is a field; name: [NC_MAX_NAME + 1]. One with a meaning is, or it is an error. */
+static PetscErrorCode is_field(const RtDataset *dataset, int id, int samples, char *name, bool *field)
+{
+  const char *path = dataset->path;
+  char first[NC_MAX_NAME + 1] = "";
+  int ndim, dim[NC_MAX_VAR_DIMS];
+  nc_type type;
+
+  PetscFunctionBegin;
+  RtNetcdfRead(path, nc_inq_var(dataset->nc, id, name, &type, &ndim, dim, NULL));
+  if (ndim > 0) RtNetcdfRead(path, nc_inq_dimname(dataset->nc, dim[0], first));
+  *field = ndim > 0 && dim[0] == samples && type != NC_CHAR && type < NC_STRING && ndim <= RT_MAX_DIM + 1 &&
+           strlen(name) < RT_FIELD_NAME && (ndim > 1 || strcmp(name, first) != 0);
+  if (!rt_field_known(name)) PetscFunctionReturn(0);
+  RtCheck(*field || type == NC_CHAR || type >= NC_STRING || ndim == 0 || dim[0] == samples,
+          "%s: the first dimension of '%s' is '%s', which does not count the samples: it must be the first one of "
+          "'input'",
+          path, name, first);
+  *field = true;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode list_fields(RtDataset *dataset)
+{
+  RtDatasetInfo *info = &dataset->info;
+  const char *path = dataset->path;
+  char name[NC_MAX_NAME + 1];
+  int samples, variables, id;
+
+  PetscFunctionBegin;
+  PetscCall(find_samples(dataset, &samples));
+  RtNetcdfRead(path, nc_inq_nvars(dataset->nc, &variables));
+  PetscCall(PetscCalloc1((size_t)variables + 1, &info->field));
+  PetscCall(PetscCalloc1((size_t)variables + 1, &dataset->variable));
+  for (int v = 0; v < variables; v++) {
+    bool field;
+
+    PetscCall(is_field(dataset, v, samples, name, &field));
+    if (field) PetscCall(PetscStrncpy(info->field[info->fields++].name, name, RT_FIELD_NAME));
+  }
+  RtCheck(info->fields, "%s has no variable whose first dimension is 'sample'", path);
+  qsort(info->field, (size_t)info->fields, sizeof(*info->field), rt_field_order);
+  for (int f = 0; f < info->fields; f++) {
+    RtNetcdfRead(path, nc_inq_varid(dataset->nc, info->field[f].name, &id));
+    dataset->variable[f].id = id;
+  }
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_dataset_inspect(RtDataset *dataset)
 {
+  RtDatasetInfo *info = &dataset->info;
+
   PetscFunctionBegin;
   PetscCall(rt_netcdf_open(dataset->path, &dataset->nc, &dataset->bytes));
-  PetscCall(inspect_input(dataset));
-  PetscCall(inspect_label(dataset));
-  PetscCall(inspect_target(dataset));
+  PetscCall(list_fields(dataset));
+  for (int f = 0; f < info->fields; f++) PetscCall(inspect_field(dataset, f));
+  rt_field_repeat(info);
+  if (info->input >= 0) PetscCall(inspect_input(dataset));
+  if (info->label >= 0) PetscCall(inspect_label(dataset));
+  if (info->target >= 0) PetscCall(inspect_target(dataset));
+  rt_field_repeat(info);
   PetscFunctionReturn(0);
 }

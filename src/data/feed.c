@@ -46,7 +46,7 @@ static PetscErrorCode read_holdout(RtFeed *f)
   const int64_t count = f->holdout.count;
 
   PetscFunctionBegin;
-  PetscCall(rt_samples_reserve(s->info, count, &f->held_samples));
+  PetscCall(rt_samples_reserve(s->info, s->want, count, &f->held_samples));
   if (s->width) PetscCall(PetscMalloc1(count * s->width, &f->held_teacher));
   for (int64_t i = 0; i < count; i++) {
     f->held_samples.number[i] = f->held[i];
@@ -151,8 +151,8 @@ void rt_feed_lane(const RtFeed *feed, int64_t epoch, int64_t step, int lane, con
     samples = rt_window_lane(feed->window, order, step, lane, rows->sample, &teacher);
     stride = width;
   }
-  rt_samples_fill(samples, s->augment, feed->rows, rows->sample, view, rows->input);
-  rt_samples_answers(samples, feed->rows, rows->sample, rows->label, rows->target);
+  for (int i = 0; i < rows->reads; i++)
+    if (rows->to[i]) rt_samples_fill(samples, rows->read[i], s->augment, feed->rows, rows->sample, view, rows->to[i]);
   for (int64_t r = 0; rows->teacher && r < feed->rows; r++) {
     float *to = rows->teacher + r * width;
 

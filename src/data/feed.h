@@ -16,6 +16,7 @@ typedef struct {
   const RtSampler *sampler;
   int views; /* epoch e sees view e mod views; 0: each epoch a new view, from 1 on, where something is augmented */
   int width; /* of the teacher's logits; 0: they are not needed */
+  const bool *want; /* [info->fields] fields that somebody reads; NULL: all may be read */
   /* All in memory: */
   const RtSamples *samples; /* the whole training set; NULL: windows */
   const float *teacher;     /* [samples, views, width] raw logits */
@@ -51,10 +52,10 @@ PetscErrorCode rt_feed_prepare(RtFeed *feed, int64_t epoch, int64_t step);
 /* A lane's part of a step. Padding has the sample -1 and zeros. */
 typedef struct {
   int64_t *sample; /* [rows] numbers in the dataset; rows: batch / lanes, rounded up */
-  float *input;    /* [rows, info->size] of the epoch's view, in physical units */
-  int32_t *label;  /* [rows], or NULL */
-  float *target;   /* [rows, info->targets], or NULL */
-  float *teacher;  /* [rows, width] of the epoch's view; NULL where width is 0 */
+  int reads;
+  const RtFieldRead *read; /* [reads] fields among those that the source wants */
+  void *const *to;         /* [reads] where they go: [rows, elements] as data/samples.h fills them; NULL: nowhere */
+  float *teacher;          /* [rows, width] of the epoch's view; NULL where width is 0 */
 } RtFeedRows;
 /* Any thread, for own lanes. */
 void rt_feed_lane(const RtFeed *feed, int64_t epoch, int64_t step, int lane, const RtFeedRows *rows);

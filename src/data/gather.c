@@ -26,8 +26,8 @@ int64_t rt_gather_bytes(int64_t bytes, int64_t sample, int64_t logits)
   return rt_size_plus(span(bytes, sample) * sample, span(bytes, logits) * logits);
 }
 
-PetscErrorCode rt_gather_create(const RtDataset *dataset, const RtLabelstoreInfo *store, const char *dir, int64_t bytes,
-                                int open, RtGather **gather)
+PetscErrorCode rt_gather_create(const RtDataset *dataset, const bool *want, const RtLabelstoreInfo *store,
+                                const char *dir, int64_t bytes, int open, RtGather **gather)
 {
   const RtDatasetInfo *info = rt_dataset_info(dataset);
   RtGather *g;
@@ -36,8 +36,8 @@ PetscErrorCode rt_gather_create(const RtDataset *dataset, const RtLabelstoreInfo
   PetscCall(PetscNew(&g));
   *gather = g;
   g->dataset = dataset;
-  g->sample_span = PetscMin(span(bytes, rt_samples_bytes(info)), info->samples);
-  PetscCall(rt_samples_reserve(info, g->sample_span, &g->run));
+  g->sample_span = PetscMin(span(bytes, rt_samples_bytes(info, want)), info->samples);
+  PetscCall(rt_samples_create(info, want, g->sample_span, &g->run));
   if (!store) PetscFunctionReturn(0);
   g->width = store->classes;
   g->logits_span = PetscMin(span(bytes, (int64_t)sizeof(float) * g->width), info->samples);
@@ -69,7 +69,6 @@ static int64_t in_run(const int64_t *number, int64_t count, int64_t most)
 static PetscErrorCode read_samples(RtGather *g, int64_t first, int64_t count, RtSamples *list)
 {
   const RtDatasetInfo *info = list->info;
-  const size_t bytes = (size_t)info->size * rt_types_size(info->type), targets = (size_t)info->targets;
   const RtSamples *run = &g->run;
 
   PetscFunctionBegin;
@@ -77,14 +76,13 @@ static PetscErrorCode read_samples(RtGather *g, int64_t first, int64_t count, Rt
     const int64_t *number = list->number + first;
 
     n = in_run(number, end - first, g->sample_span);
-    PetscCall(
-        rt_dataset_read(g->dataset, number[0], number[n - 1] - number[0] + 1, run->input, run->label, run->target));
-    for (int64_t i = 0; i < n; i++) {
-      const size_t from = (size_t)(number[i] - number[0]), to = (size_t)(first + i);
+    PetscCall(rt_dataset_read(g->dataset, number[0], number[n - 1] - number[0] + 1, run->field));
+    for (int f = 0; f < info->fields; f++) {
+      const int64_t bytes = rt_field_bytes(&info->field[f]);
 
-      memcpy((char *)list->input + to * bytes, (const char *)run->input + from * bytes, bytes);
-      if (run->label) list->label[to] = run->label[from];
-      if (targets) memcpy(list->target + to * targets, run->target + from * targets, targets * sizeof(float));
+      for (int64_t i = 0; run->field[f] && i < n; i++)
+        memcpy((char *)list->field[f] + (first + i) * bytes,
+               (const char *)run->field[f] + (number[i] - number[0]) * bytes, (size_t)bytes);
     }
   }
   PetscFunctionReturn(0);

@@ -8,10 +8,11 @@
 
 typedef struct RtGather RtGather;
 
-/* dataset: must stay open. store, dir: the label store; NULL where no logits are read. bytes: how much is read at once,
-   of each. open: shards of the store that stay open. */
-PetscErrorCode rt_gather_create(const RtDataset *dataset, const RtLabelstoreInfo *store, const char *dir, int64_t bytes,
-                                int open, RtGather **gather);
+/* dataset: must stay open. want: as in data/samples.h, and as the lists have it that are filled. store, dir: the label
+   store; NULL where no logits are read. bytes: how much is read at once, of each. open: shards of the store that stay
+   open. */
+PetscErrorCode rt_gather_create(const RtDataset *dataset, const bool *want, const RtLabelstoreInfo *store,
+                                const char *dir, int64_t bytes, int open, RtGather **gather);
 /* Accepts NULL. */
 PetscErrorCode rt_gather_destroy(RtGather **gather);
 /* Bytes of memory that it takes. sample, logits: bytes of one sample, and of its logits of one view. */

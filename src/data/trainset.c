@@ -13,6 +13,21 @@ typedef struct {
   const RtDataset *dataset;
 } Labels;
 
+/* One field of some samples. */
+static PetscErrorCode read_one(const RtDataset *dataset, int field, int64_t first, int64_t count, void *to)
+{
+  void **all;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(rt_dataset_info(dataset)->fields, &all));
+  all[field] = to;
+  error = rt_dataset_read(dataset, first, count, all);
+  PetscCall(PetscFree(all));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 /* Collective. Rank 0 reads them for all. */
 static PetscErrorCode read_labels(const void *context, int64_t first, int64_t count, int32_t *label)
 {
@@ -20,7 +35,8 @@ static PetscErrorCode read_labels(const void *context, int64_t first, int64_t co
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  if (labels->job->rank == 0) error = rt_dataset_read(labels->dataset, first, count, NULL, label, NULL);
+  if (labels->job->rank == 0)
+    error = read_one(labels->dataset, rt_dataset_info(labels->dataset)->label, first, count, label);
   RtAgree(labels->job->comm, error);
   PetscCallMPI(MPI_Bcast(label, (int)count, MPI_INT32_T, 0, labels->job->comm));
   PetscFunctionReturn(0);
@@ -35,6 +51,23 @@ PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, 
 
   PetscFunctionBegin;
   PetscCall(rt_augment_create(&params, job->seed, info, augment));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_trainset_check_views(const RtAugment *augment, const RtDatasetInfo *info, const RtGraph *graph,
+                                       const char *what)
+{
+  PetscFunctionBegin;
+  for (int i = 0; i < graph->inputs; i++) {
+    const RtValue *input = &graph->value[graph->input[i]];
+    const bool picture = input->field && rt_field_find(info->fields, info->field, input->field) == info->input;
+
+    RtCheck(
+        !augment->active || !picture || input->type == RT_FLOAT,
+        "augmentation gives pictures between whole numbers, but the %s's input '%s' reads %s: let it read float, or "
+        "switch augmentation off",
+        what, input->name, rt_field_type_name(input->type));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -69,12 +102,32 @@ PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainse
   PetscFunctionReturn(0);
 }
 
+/* What is read: answers, and what the model's inputs are bound to. section: whose model is trained. */
+static PetscErrorCode find_want(const RtJob *job, const char *section, RtTrainset *data)
+{
+  const char *role = strcmp(section, "distill") ? section : "student";
+  const RtDatasetInfo *info = data->info;
+  const bool cut = !strcmp(role, "student") && !strcmp(rt_options_text(job->options, role, "init"), "svd");
+  bool others = false;
+
+  PetscFunctionBegin;
+  PetscCall(PetscFree(data->want));
+  PetscCall(PetscCalloc1(info->fields, &data->want));
+  for (int f = 0; f < info->fields; f++) {
+    data->want[f] = rt_field_known(info->field[f].name);
+    others = others || !data->want[f];
+  }
+  if (!others) PetscFunctionReturn(0); /* all of it, also what no input reads: so windows are what they always were */
+  if (info->input >= 0) data->want[info->input] = false;
+  PetscCall(rt_model_want(job, cut ? "teacher" : role, info, data->want));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data)
 {
   RtBudget budget = {.memory = rt_options_int(job->options, "data", "memory"),
                      .samples = data->info->samples,
                      .held = data->sampler.held,
-                     .sample = rt_samples_bytes(data->info),
                      .logits = (int64_t)sizeof(float) * width,
                      .views = views,
                      .batch = rt_options_int(job->options, section, "batch"),
@@ -82,7 +135,10 @@ PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views
   RtFeedSource *s = &data->source;
 
   PetscFunctionBegin;
+  PetscCall(find_want(job, section, data));
+  budget.sample = rt_samples_bytes(data->info, data->want);
   *s = (RtFeedSource){.info = data->info,
+                      .want = data->want,
                       .augment = &data->augment,
                       .sampler = &data->sampler,
                       .views = views,
@@ -102,7 +158,7 @@ PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data)
 
   PetscFunctionBegin;
   if (data->source.window) PetscFunctionReturn(0);
-  error = rt_samples_load(data->dataset, 0, data->info->samples, &data->samples);
+  error = rt_samples_load(data->dataset, data->want, 0, data->info->samples, &data->samples);
   if (!error) error = rt_sampler_list(&data->sampler);
   RtAgree(job->comm, error);
   data->source.samples = &data->samples;
@@ -114,6 +170,7 @@ PetscErrorCode rt_trainset_close(RtTrainset *data)
   PetscFunctionBegin;
   PetscCall(rt_sampler_destroy(&data->sampler));
   PetscCall(rt_samples_free(&data->samples));
+  PetscCall(PetscFree(data->want));
   PetscCall(rt_dataset_close(&data->dataset));
   PetscFunctionReturn(0);
 }
@@ -146,7 +203,7 @@ static PetscErrorCode add_pieces(const RtTrainset *data, Sums *sums)
   for (int64_t first = 0; first < info->samples && !error; first += piece) {
     const int64_t count = PetscMin(piece, info->samples - first);
 
-    error = rt_dataset_read(data->dataset, first, count, input, NULL, NULL);
+    error = read_one(data->dataset, info->input, first, count, input);
     if (!error) add(info, count, input, sums);
   }
   PetscCall(rt_memory_destroy(&input));
@@ -162,8 +219,9 @@ PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, dou
   double stored_mean;
 
   PetscFunctionBegin;
+  RtCheck(info->input >= 0, "the dataset has no field 'input' to measure");
   if (job->rank == 0 && data->source.window) error = add_pieces(data, &sums);
-  if (job->rank == 0 && !data->source.window) add(info, info->samples, data->samples.input, &sums);
+  if (job->rank == 0 && !data->source.window) add(info, info->samples, data->samples.field[info->input], &sums);
   RtAgree(job->comm, error);
   PetscCallMPI(MPI_Bcast(&sums, 2, MPI_DOUBLE, 0, job->comm));
   stored_mean = sums.value / count;

@@ -15,14 +15,16 @@ typedef struct {
   RtSampler sampler;
   RtFeedSource source; /* what a trainer is fed from; window is 0 where all is kept in memory */
   RtSamples samples;   /* all of it, where it is kept */
+  bool *want;          /* [info->fields] what is read of it */
 } RtTrainset;
 
 /* Collective. section: teacher or distill: whose samples are limited and omitted. */
 PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainset *data);
 PetscErrorCode rt_trainset_close(RtTrainset *data);
 
-/* Fill source: whether all fits into -data_memory, or which windows do. views, width: as in RtFeedSource. The caller
-   adds the teacher's logits. Errors: not even small windows fit. */
+/* Collective. Fill source: what is read of a sample, whether all fits into -data_memory, or which windows do. views,
+   width: as in RtFeedSource. The caller adds the teacher's logits. Errors: not even small windows fit; a model file
+   that cannot be read. */
 PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data);
 /* Collective. Read the samples, where they are kept. */
 PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data);
@@ -32,6 +34,11 @@ PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, dou
 
 /* What makes views of a dataset's samples. */
 PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
+
+/* Whether a model can be shown views: it must not read pictures that move as whole numbers. what: teacher or student.
+ */
+PetscErrorCode rt_trainset_check_views(const RtAugment *augment, const RtDatasetInfo *info, const RtGraph *graph,
+                                       const char *what);
 
 /* Collective. Make the model to train: the user's own file, or by recipe. width: numbers that it gives a sample, 0: as
    many as the dataset has classes or targets. */

@@ -168,10 +168,11 @@ static PetscErrorCode start(RtWindow *w)
   for (int lane = p->first_lane; lane < p->first_lane + p->own_lanes; lane++)
     runs += (lane_place(w, lane + 1) - lane_place(w, lane)) / s->block + 3;
   PetscCall(PetscMalloc1(runs, &w->run));
-  PetscCall(rt_gather_create(s->dataset, s->width ? s->store : NULL, s->labels, s->piece, s->open, &w->gather));
+  PetscCall(
+      rt_gather_create(s->dataset, s->want, s->width ? s->store : NULL, s->labels, s->piece, s->open, &w->gather));
   for (int i = 0; i < 2; i++) {
     w->set[i].window = w;
-    PetscCall(rt_samples_reserve(s->info, places, &w->set[i].list));
+    PetscCall(rt_samples_reserve(s->info, s->want, places, &w->set[i].list));
     if (s->width) PetscCall(rt_memory_create((size_t)(places * s->width) * sizeof(float), &w->set[i].teacher));
   }
   PetscCall(rt_background_create(&w->background));

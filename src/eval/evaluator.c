@@ -10,6 +10,7 @@
 #include "eval/evaluation.h"
 #include "eval/outcome.h"
 #include "eval/similarity.h"
+#include "model/binding.h"
 #include "model/model.h"
 #include "model/recipe.h"
 #include "train/predictor.h"
@@ -24,6 +25,7 @@ static const char *const role[RT_MODELS] = {"teacher", "student"};
 typedef struct {
   const RtJob *job;
   const RtDatasetInfo *info;
+  RtGraph *const *graph; /* [RT_MODELS] NULL where there is none */
   RtPredictor *predictor[RT_MODELS];
   RtMetrics *metrics;   /* [threads] */
   RtBias *bias;         /* [threads]; NULL where nothing is corrected */
@@ -38,6 +40,12 @@ typedef struct {
   float *logits;
   int width;
 } Keep;
+
+/* Elements of a field, NULL where there is none. */
+static const void *field_of(const RtSamples *samples, int field)
+{
+  return field < 0 ? NULL : samples->field[field];
+}
 
 static PetscErrorCode keep_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
                                 const float *const *row)
@@ -64,11 +72,13 @@ static PetscErrorCode count_rows(void *context, int thread, int64_t at, int64_t 
     int64_t i = sample[r] - e->samples.first;
     const float *z[RT_MODELS] = {e->logits[RT_TEACHER] ? e->logits[RT_TEACHER] + (at + r) * e->width : NULL,
                                  e->predictor[RT_STUDENT] ? logits + r * e->width : NULL};
-    int32_t label = e->samples.label ? e->samples.label[i] : -1;
+    const int32_t *labels = field_of(&e->samples, e->samples.info->label);
+    const float *targets = field_of(&e->samples, e->samples.info->target);
+    int32_t label = labels ? labels[i] : -1;
 
     if (!e->predictor[RT_STUDENT]) z[RT_TEACHER] = logits + r * e->width;
     if (e->metrics)
-      rt_metrics_add(&e->metrics[thread], z, label, e->samples.target ? e->samples.target + i * e->info->targets : NULL,
+      rt_metrics_add(&e->metrics[thread], z, label, targets ? targets + i * e->info->targets : NULL,
                      e->outcomes ? e->outcomes->block + at + r : NULL);
     if (e->bias) rt_bias_add(&e->bias[thread], logits + r * e->width, label);
   }
@@ -96,13 +106,29 @@ static PetscErrorCode run_block(Evaluator *e, int64_t count, const int64_t *samp
   PetscFunctionReturn(0);
 }
 
+/* What is read of a dataset: what the models read, and answers. want: allocated, [info->fields]. */
+static PetscErrorCode find_want(const Evaluator *e, const RtDatasetInfo *info, bool **want)
+{
+  PetscErrorCode error = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(info->fields, want));
+  if (info->label >= 0) (*want)[info->label] = true;
+  if (info->target >= 0) (*want)[info->target] = true;
+  for (int m = 0; m < RT_MODELS && !error; m++)
+    if (e->graph[m]) error = rt_binding_want(e->graph[m], info, role[m], *want);
+  if (error) PetscCall(PetscFree(*want));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 /* Samples of a dataset in memory at once: whole micro-batches, so that they are the same whatever the memory is. */
-static PetscErrorCode find_block(const Evaluator *e, const RtDatasetInfo *info, int64_t *block)
+static PetscErrorCode find_block(const Evaluator *e, const RtDatasetInfo *info, const bool *want, int64_t *block)
 {
   const int64_t batch = rt_options_int(e->job->options, "eval", "batch");
   const int64_t memory = rt_options_int(e->job->options, "data", "memory");
   const int64_t row = (int64_t)sizeof(int64_t) + (int64_t)sizeof(float) * e->width + 2 * (int64_t)sizeof(RtOutcome);
-  const int64_t room = memory / rt_size_plus(rt_samples_bytes(info), row);
+  const int64_t room = memory / rt_size_plus(rt_samples_bytes(info, want), row);
   char text[RT_SIZE_TEXT];
 
   PetscFunctionBegin;
@@ -130,18 +156,20 @@ static PetscErrorCode collect_block(Evaluator *e, int64_t first, int64_t size, P
   PetscFunctionBegin;
   RtAgree(e->job->comm, error);
   PetscCall(agree_stop(e));
-  if (!e->stopped) PetscCall(rt_outcome_collect(e->outcomes, first, size, e->samples.label));
+  if (!e->stopped)
+    PetscCall(rt_outcome_collect(e->outcomes, first, size, field_of(&e->samples, e->samples.info->label)));
   PetscFunctionReturn(0);
 }
 
 /* All samples of a dataset, or those of a list that lie in each block. list: ascending, may be NULL. */
-static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_t listed, const int64_t *list)
+static PetscErrorCode run_blocks(Evaluator *e, const RtDataset *dataset, const bool *want, int64_t listed,
+                                 const int64_t *list)
 {
   int64_t *sample, samples = rt_dataset_info(dataset)->samples, next = 0, block;
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(find_block(e, rt_dataset_info(dataset), &block));
+  PetscCall(find_block(e, rt_dataset_info(dataset), want, &block));
   PetscCall(PetscMalloc1(block, &sample));
   if (e->predictor[RT_TEACHER] && e->predictor[RT_STUDENT])
     PetscCall(rt_memory_create((size_t)(block * e->width) * sizeof(float), &e->logits[RT_TEACHER]));
@@ -151,13 +179,26 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
     for (int64_t i = 0; !list && i < size; i++) sample[count++] = first + i;
     while (list && next < listed && list[next] < first + size) sample[count++] = list[next++];
     if (!count) continue;
-    error = rt_samples_load(dataset, first, size, &e->samples);
+    error = rt_samples_load(dataset, want, first, size, &e->samples);
     if (!error) error = run_block(e, count, sample);
     if (e->outcomes) error = collect_block(e, first, size, error);
     PetscCall(rt_samples_free(&e->samples));
   }
   PetscCall(PetscFree(sample));
   PetscCall(rt_memory_destroy(&e->logits[RT_TEACHER]));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_t listed, const int64_t *list)
+{
+  PetscErrorCode error;
+  bool *want;
+
+  PetscFunctionBegin;
+  PetscCall(find_want(e, rt_dataset_info(dataset), &want));
+  error = run_blocks(e, dataset, want, listed, list);
+  PetscCall(PetscFree(want));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
@@ -264,8 +305,9 @@ static int64_t weight_bytes(const RtGraph *graph)
 static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *result)
 {
   int64_t batch = rt_options_int(e->job->options, "eval", "batch"), block;
-  bool has[RT_MODELS];
   int width[RT_MODELS] = {0};
+  PetscErrorCode error;
+  bool has[RT_MODELS], *want;
 
   PetscFunctionBegin;
   for (int m = 0; m < RT_MODELS; m++) {
@@ -285,7 +327,10 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
   for (int t = 0; t < e->job->threads; t++)
     PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,
                                 (int)rt_options_int(e->job->options, "eval", "bins"), has, &e->metrics[t]));
-  PetscCall(find_block(e, e->info, &block));
+  PetscCall(find_want(e, e->info, &want));
+  error = find_block(e, e->info, want, &block);
+  PetscCall(PetscFree(want));
+  PetscCall(error);
   PetscCall(rt_outcome_create(e->job->comm, e->info->samples, block, batch, &result->outcomes));
   PetscFunctionReturn(0);
 }
@@ -355,6 +400,7 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  e.graph = graph;
   error = start_models(&e, graph, &result);
   if (!error && similarity && !(graph[RT_TEACHER] && graph[RT_STUDENT])) error = refuse_similarity(job);
   if (!error) error = measure(&e, dataset, &result);
@@ -377,7 +423,24 @@ static PetscErrorCode evaluate(const RtJob *job, const RtDataset *dataset, bool 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher)
+/* What a model reads must come in the same order from both sets, as far as they name their axes. */
+static PetscErrorCode compare_axes(const RtGraph *graph, const RtDatasetInfo *train, const RtDatasetInfo *test)
+{
+  char why[400];
+
+  PetscFunctionBegin;
+  for (int i = 0; i < graph->inputs; i++) {
+    const char *name = graph->value[graph->input[i]].field;
+    int a = name ? rt_field_find(train->fields, train->field, name) : -1;
+    int b = name ? rt_field_find(test->fields, test->field, name) : -1;
+
+    RtCheck(a < 0 || b < 0 || rt_field_axes_fit(&train->field[a], &test->field[b], why, sizeof(why)),
+            "the test set does not go with the training set, whose field '%s' %s", name, why);
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtDatasetInfo *train, const RtGraph *teacher)
 {
   RtDataset *dataset = NULL;
   PetscErrorCode error;
@@ -385,7 +448,8 @@ PetscErrorCode rt_evaluator_check(const RtJob *job, const RtGraph *teacher)
 
   PetscFunctionBegin;
   PetscCall(rt_dataset_open(job->comm, rt_options_text(job->options, "data", "test"), &dataset));
-  error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
+  error = compare_axes(teacher, train, rt_dataset_info(dataset));
+  if (!error) error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
   if (!error) error = rt_recipe_width(teacher, &width);
   if (!error) error = check_classes(job, rt_dataset_info(dataset), width);
   PetscCall(rt_dataset_close(&dataset));

@@ -12,6 +12,21 @@ static bool count_elements(RtTensor *tensor)
   return tensor->size < INT64_MAX / 16;
 }
 
+/* What a length of a value's shape is under this plan. */
+static PetscErrorCode find_length(const RtPlan *plan, const RtValue *value, int64_t dim, int64_t *length)
+{
+  const RtGraph *graph = plan->graph;
+  const int axis = rt_axes_of(dim);
+
+  PetscFunctionBegin;
+  *length = dim == RT_BATCH ? plan->params.batch : dim;
+  if (axis < 0) PetscFunctionReturn(0);
+  *length = plan->params.length ? plan->params.length[axis] : graph->length[axis];
+  RtCheck(*length > 0, "the length of the axis '%s' of '%s' is not known: it comes from the data", graph->axis[axis],
+          value->name);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode start_tensor(RtPlan *plan, int id)
 {
   const RtValue *value = &plan->graph->value[id];
@@ -23,7 +38,7 @@ static PetscErrorCode start_tensor(RtPlan *plan, int id)
   tensor->ndim = value->ndim;
   tensor->root = tensor;
   tensor->doffset = -1;
-  for (int i = 0; i < value->ndim; i++) tensor->dim[i] = value->dim[i] == RT_BATCH ? plan->params.batch : value->dim[i];
+  for (int i = 0; i < value->ndim; i++) PetscCall(find_length(plan, value, value->dim[i], &tensor->dim[i]));
   if (value->kind == RT_VALUE_PARAMETER) {
     tensor->place = RT_PLACE_PARAMETER;
     tensor->offset = value->offset;

@@ -41,6 +41,7 @@ PetscErrorCode rt_graph_destroy(RtGraph **graph)
   if (!g) PetscFunctionReturn(0);
   for (int i = 0; i < g->values; i++) {
     PetscCall(PetscFree(g->value[i].name));
+    PetscCall(PetscFree(g->value[i].field));
     PetscCall(PetscFree(g->value[i].data));
   }
   for (int i = 0; i < g->nodes; i++) PetscCall(free_node(&g->node[i]));
@@ -51,6 +52,7 @@ PetscErrorCode rt_graph_destroy(RtGraph **graph)
   PetscCall(PetscFree(g->output));
   PetscCall(PetscFree(g->metadata));
   PetscCall(PetscFree(g->parameter));
+  PetscCall(rt_axes_destroy(g));
   PetscCall(PetscFree(*graph));
   PetscFunctionReturn(0);
 }

@@ -163,6 +163,7 @@ static PetscErrorCode copy(Work *work, const RtDatasetInfo *info, RtDatasetWrite
 {
   RtElement x = work->x.element, y = work->y.element;
   const char *name = rt_source_name(work->x.source);
+  const void *field[2]; /* the input, and what is to come of it */
   int32_t most = 0;
 
   PetscFunctionBegin;
@@ -181,8 +182,9 @@ static PetscErrorCode copy(Work *work, const RtDatasetInfo *info, RtDatasetWrite
       rt_element_floats(x, work->raw, count * info->size, work->input);
       PetscCall(rt_content_check_floats(name, "input", first, count, info->size, work->input));
     }
-    PetscCall(rt_dataset_append(writer, count, info->type == RT_FLOAT ? work->input : work->raw,
-                                info->classes ? work->label : NULL, info->targets ? work->target : NULL));
+    field[0] = info->type == RT_FLOAT ? work->input : work->raw;
+    field[1] = info->classes ? (const void *)work->label : work->target;
+    PetscCall(rt_dataset_append(writer, count, field));
   }
   PetscCall(rt_source_end(work->x.source));
   if (work->y.source) PetscCall(rt_source_end(work->y.source));

@@ -272,8 +272,13 @@ static PetscErrorCode to_number(const Table *table, int64_t line, int column, co
 
 static PetscErrorCode flush_rows(Table *table)
 {
+  const void *field[3] = {table->input};
+  int fields = 1;
+
   PetscFunctionBegin;
-  PetscCall(rt_dataset_append(table->writer, table->held, table->input, table->labels, table->targets));
+  if (table->labels) field[fields++] = table->labels;
+  if (table->targets) field[fields++] = table->targets;
+  PetscCall(rt_dataset_append(table->writer, table->held, field));
   table->held = 0;
   PetscFunctionReturn(0);
 }

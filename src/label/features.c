@@ -3,6 +3,7 @@
 #include "core/message.h"
 #include "core/stop.h"
 #include "data/gather.h"
+#include "model/binding.h"
 
 #include <omp.h>
 #include <string.h>
@@ -18,9 +19,10 @@ struct RtFeatures {
   const RtGraph *graph;
   RtPlan *plan;
   int threads, values;
-  RtWork **work;  /* [threads] */
-  RtTap *tap;     /* [values] */
-  int64_t *width; /* [values] */
+  RtWork **work;     /* [threads] */
+  RtTap *tap;        /* [values] */
+  int64_t *width;    /* [values] */
+  RtFieldRead *read; /* [graph->inputs] of the dataset that is walked */
 };
 
 static PetscErrorCode check_value(const RtGraph *graph, const RtPlan *plan, int value, int64_t *width)
@@ -58,7 +60,7 @@ static PetscErrorCode start(RtFeatures *f, const int *value)
   RtPlanParams params = {.batch = MICRO, .threads = f->threads, .taps = f->values};
 
   PetscFunctionBegin;
-  PetscCall(PetscCalloc3(f->values, &f->tap, f->values, &f->width, f->threads, &f->work));
+  PetscCall(PetscCalloc4(f->values, &f->tap, f->values, &f->width, f->threads, &f->work, f->graph->inputs, &f->read));
   for (int i = 0; i < f->values; i++) f->tap[i].value = value[i];
   params.tap = f->tap;
   PetscCall(rt_plan_create(f->graph, &params, &f->plan));
@@ -94,7 +96,7 @@ PetscErrorCode rt_features_destroy(RtFeatures **features)
   if (!f) PetscFunctionReturn(0);
   for (int t = 0; f->work && t < f->threads; t++) PetscCall(rt_work_destroy(&f->work[t]));
   PetscCall(rt_plan_destroy(&f->plan));
-  PetscCall(PetscFree3(f->tap, f->width, f->work));
+  PetscCall(PetscFree4(f->tap, f->width, f->work, f->read));
   PetscCall(PetscFree(*features));
   PetscFunctionReturn(0);
 }
@@ -108,6 +110,7 @@ int64_t rt_features_width(const RtFeatures *features, int place)
 typedef struct {
   const RtFeaturesWalk *walk;
   int64_t pool, total; /* samples that there are; that are taken */
+  bool *want;          /* [fields] what the models read */
   RtGather *gather;
   RtSamples list; /* [BLOCK · MICRO] */
   float *logits;  /* [BLOCK · MICRO, classes] */
@@ -123,7 +126,8 @@ static PetscErrorCode run_micro(RtFeatures *f, int thread, const Block *b, int64
 
   PetscFunctionBegin;
   for (int64_t i = 0; i < MICRO; i++) place[i] = i < rows ? at + i : -1;
-  rt_samples_fill(&b->list, NULL, MICRO, place, 0, rt_work_input(work, 0));
+  for (int i = 0; i < f->graph->inputs; i++)
+    rt_samples_fill(&b->list, f->read[i], NULL, MICRO, place, 0, rt_work_input(work, i));
   PetscCall(rt_plan_forward(f->plan, work));
   for (int o = 0; o < f->values; o++)
     memcpy(row[o] + at * f->width[o], rt_work_tap(work, o), (size_t)(rows * f->width[o]) * sizeof(float));
@@ -208,8 +212,15 @@ static PetscErrorCode open_block(Block *b)
   PetscFunctionBegin;
   b->pool = walk->sampler ? walk->sampler->count : info->samples;
   b->total = walk->most ? PetscMin(walk->most, b->pool) : b->pool;
-  PetscCall(rt_gather_create(walk->dataset, walk->store, walk->store_dir, PIECE, OPEN, &b->gather));
-  PetscCall(rt_samples_reserve(info, BLOCK * MICRO, &b->list));
+  PetscCall(PetscCalloc1(info->fields, &b->want));
+  for (int m = 0; m < walk->models; m++) {
+    RtFeatures *f = walk->features[m];
+
+    PetscCall(rt_binding_reads(f->graph, info, "model", f->read));
+    for (int i = 0; i < f->graph->inputs; i++) b->want[f->read[i].field] = true;
+  }
+  PetscCall(rt_gather_create(walk->dataset, b->want, walk->store, walk->store_dir, PIECE, OPEN, &b->gather));
+  PetscCall(rt_samples_reserve(info, b->want, BLOCK * MICRO, &b->list));
   if (walk->store) PetscCall(PetscMalloc1((size_t)BLOCK * MICRO * (size_t)walk->store->classes, &b->logits));
   for (int m = 0; m < walk->models; m++) b->rows += walk->features[m]->values;
   PetscCall(PetscCalloc1(b->rows, &b->row));
@@ -227,6 +238,7 @@ static PetscErrorCode close_block(Block *b)
   PetscCall(PetscFree(b->logits));
   PetscCall(rt_samples_free(&b->list));
   PetscCall(rt_gather_destroy(&b->gather));
+  PetscCall(PetscFree(b->want));
   PetscFunctionReturn(0);
 }
 

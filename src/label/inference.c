@@ -3,6 +3,7 @@
 #include "core/message.h"
 #include "data/trainset.h"
 #include "label/store.h"
+#include "model/binding.h"
 #include "model/model.h"
 #include "model/recipe.h"
 
@@ -34,8 +35,11 @@ PetscErrorCode rt_inference_open(const RtJob *job, RtInference *inference, bool 
   PetscCall(rt_dataset_open(job->comm, path, &i->dataset));
   i->info = rt_dataset_info(i->dataset);
   PetscCall(rt_model_read(job, "teacher", i->info, &i->teacher, hash));
+  PetscCall(PetscCalloc1(i->info->fields, &i->want));
+  PetscCall(rt_binding_want(i->teacher, i->info, "teacher", i->want));
   PetscCall(rt_recipe_width(i->teacher, &width));
   PetscCall(rt_trainset_augment(job, i->info, &i->augment));
+  PetscCall(rt_trainset_check_views(&i->augment, i->info, i->teacher, "teacher"));
   PetscCall(rt_store_describe(job, i->info, hash, width, &i->augment, &i->store, i->dir));
   PetscCall(rt_options_record(job->options, RT_CONTENT_LABELS, &i->record));
   PetscCall(rt_components_open(&(RtComponentsSource){job, i->dataset, i->teacher, hash}, &i->components, stopped));
@@ -54,6 +58,7 @@ PetscErrorCode rt_inference_close(RtInference *inference)
 {
   PetscFunctionBegin;
   PetscCall(PetscFree(inference->record));
+  PetscCall(PetscFree(inference->want));
   PetscCall(rt_predictor_destroy(&inference->predictor));
   PetscCall(rt_components_close(&inference->components));
   PetscCall(rt_graph_destroy(&inference->teacher));

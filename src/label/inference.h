@@ -12,6 +12,7 @@ typedef struct {
   const RtJob *job;
   RtDataset *dataset;
   const RtDatasetInfo *info; /* of the dataset */
+  bool *want;                /* [info->fields] what the teacher reads */
   RtGraph *teacher;
   RtPredictor *predictor;
   RtAugment augment;

@@ -70,15 +70,13 @@ static double seconds(void)
 static PetscErrorCode read_slot(void *context)
 {
   Slot *s = context;
-  const RtDatasetInfo *info = s->samples.info;
-  size_t bytes = (size_t)info->size * rt_types_size(info->type);
-  int64_t piece = PetscMax((int64_t)(PIECE / bytes), 1);
+  const RtInference *t = s->maker->teacher;
+  int64_t piece = PetscMax(PIECE / rt_samples_bytes(t->info, t->want), 1);
   double start = seconds();
 
   PetscFunctionBegin;
   for (int64_t at = 0; at < s->samples.count && !atomic_load(&s->maker->cancel); at += piece)
-    PetscCall(rt_dataset_read(s->maker->teacher->dataset, s->samples.first + at, PetscMin(piece, s->samples.count - at),
-                              (char *)s->samples.input + (size_t)at * bytes, NULL, NULL));
+    PetscCall(rt_samples_read(t->dataset, at, PetscMin(piece, s->samples.count - at), &s->samples));
   s->reading = seconds() - start;
   PetscFunctionReturn(0);
 }
@@ -265,11 +263,10 @@ static PetscErrorCode open_slot(Maker *m, Slot *slot)
   PetscFunctionBegin;
   slot->maker = m;
   slot->shard = -1;
-  slot->samples.info = t->info;
   RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.classes, &logits) &&
               logits < INT64_MAX / 8,
           "-label_shard %lld: the logits of a shard are too many for any memory", (long long)t->store.shard);
-  PetscCall(rt_memory_create((size_t)(samples * t->info->size) * rt_types_size(t->info->type), &slot->samples.input));
+  PetscCall(rt_samples_create(t->info, t->want, samples, &slot->samples));
   PetscCall(rt_memory_create((size_t)logits * sizeof(float), &slot->logits));
   if (!t->store.components) PetscFunctionReturn(0);
   RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.components, &features) &&
@@ -297,7 +294,7 @@ static PetscErrorCode close_maker(Maker *m)
   atomic_store(&m->cancel, true);
   PetscCall(rt_background_destroy(&m->background));
   for (int i = 0; i < 2; i++) {
-    PetscCall(rt_memory_destroy(&m->slot[i].samples.input));
+    PetscCall(rt_samples_free(&m->slot[i].samples));
     PetscCall(rt_memory_destroy(&m->slot[i].logits));
     PetscCall(rt_memory_destroy(&m->slot[i].features));
   }

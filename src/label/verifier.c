@@ -51,7 +51,7 @@ static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
   for (int64_t i = 0; i < count; i++) v->sample[i] = first + i * in_shard / count;
   PetscCall(rt_labelstore_read(t->dir, &t->store, shard, v->store));
   if (v->store_features) PetscCall(rt_labelstore_read_features(t->dir, &t->store, shard, v->store_features));
-  PetscCall(rt_samples_load(t->dataset, first, in_shard, &samples));
+  PetscCall(rt_samples_load(t->dataset, t->want, first, in_shard, &samples));
   error = rt_inference_run(t, &samples, count, v->sample, v->fresh, v->fresh_features, NULL, NULL);
   PetscCall(rt_samples_free(&samples));
   PetscCall(error);

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/message.h"
 #include "job/record.h"
+#include "model/binding.h"
 #include "model/recipe.h"
 
 #include <math.h>
@@ -80,15 +81,24 @@ PetscErrorCode rt_model_done(const RtJob *job, const char *role, const char *rec
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT])
+PetscErrorCode rt_model_hash(const RtJob *job, const char *role, const char *path, char hash[RT_HASH_TEXT])
 {
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
   if (job->rank == 0) error = rt_hash_file(path, hash);
+  if (job->rank == 0 && !error) error = rt_binding_hash(rt_model_inputs(job, role), hash);
   RtAgree(job->comm, error);
   PetscCallMPI(MPI_Bcast(hash, RT_HASH_TEXT, MPI_CHAR, 0, job->comm));
   PetscFunctionReturn(0);
+}
+
+const char *rt_model_inputs(const RtJob *job, const char *role)
+{
+  const char *inputs = rt_options_text(job->options, role, "inputs");
+  const bool cut = !strcmp(role, "student") && !strcmp(rt_options_text(job->options, role, "init"), "svd");
+
+  return cut && !inputs[0] ? rt_options_text(job->options, "teacher", "inputs") : inputs;
 }
 
 /* Does the job name a teacher of its own? */
@@ -139,10 +149,31 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
   if (!there) PetscFunctionReturn(0);
   error = rt_onnx_read(path, graph, hash);
+  if (!error) error = rt_binding_attach(*graph, info, rt_model_inputs(job, role), role);
+  if (!error) error = rt_binding_hash(rt_model_inputs(job, role), hash);
   if (!error) error = rt_recipe_check(*graph, info, role);
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_want(const RtJob *job, const char *role, const RtDatasetInfo *info, bool *want)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  RtGraph *graph = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  if (!model[0]) {
+    if (info->input >= 0) want[info->input] = true;
+    PetscFunctionReturn(0);
+  }
+  error = rt_onnx_read(model, &graph, NULL);
+  if (!error) error = rt_binding_attach(graph, info, rt_model_inputs(job, role), role);
+  if (!error) error = rt_binding_want(graph, info, role, want);
+  PetscCall(rt_graph_destroy(&graph));
+  RtAgree(job->comm, error);
   PetscFunctionReturn(0);
 }
 
@@ -164,14 +195,18 @@ PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatas
   *graph = NULL;
   if (model[0]) {
     error = rt_onnx_read(model, graph, NULL);
+    if (!error) error = rt_binding_attach(*graph, info, rt_model_inputs(job, role), role);
     if (!error) error = rt_recipe_check(*graph, info, role);
   } else {
+    if (rt_options_text(job->options, role, "inputs")[0])
+      RtUsage("-%s_inputs says what a model file reads: name one with -%s_model", role, role);
     recipe.layers = rt_options_ints(job->options, role, "hidden", hidden);
     recipe.dropouts = rt_options_reals(job->options, role, "dropout", dropout);
     if (recipe.dropouts > recipe.layers + 1)
       RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
     if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
     error = rt_recipe_mlp(&recipe, info, graph);
+    if (!error) error = rt_binding_attach(*graph, info, "", role);
   }
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));

@@ -23,18 +23,26 @@ extern const char rt_model_record_key[];
    Errors: it was made from something else, and -run_force is not given. */
 PetscErrorCode rt_model_done(const RtJob *job, const char *role, const char *record, bool *done);
 
-/* Collective. SHA-256 of a file. */
-PetscErrorCode rt_model_hash(const RtJob *job, const char *path, char hash[RT_HASH_TEXT]);
+/* What a model's inputs read, as the job says it: INPUT=FIELD,…; "" where it does not. A student that is cut from the
+   teacher reads what the teacher reads. */
+const char *rt_model_inputs(const RtJob *job, const char *role);
+
+/* Collective. SHA-256 of a file; where the job says what the model's inputs read, of this as well (model/binding.h). So
+   are the hashes below. */
+PetscErrorCode rt_model_hash(const RtJob *job, const char *role, const char *path, char hash[RT_HASH_TEXT]);
 
 /* The file of a model: what -teacher_model names, else ROLE.onnx of the run. path: [PETSC_MAX_PATH_LEN]. */
 PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path);
-/* Collective. Read a model: the file that -ROLE_model names, else ROLE.onnx of the run. Errors: it is missing (with
-   what makes it), or does not fit the dataset. */
+/* Collective. Read a model, bound to the dataset: the file that -ROLE_model names, else ROLE.onnx of the run. Errors:
+   it is missing (with what makes it), or does not fit the dataset. */
 PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                              char hash[RT_HASH_TEXT]);
 /* Collective: the same without an error where there is none: *graph is NULL then. */
 PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                                       char hash[RT_HASH_TEXT]);
+
+/* Collective. Mark in want, [info->fields], what the inputs of a model read that is to be trained. */
+PetscErrorCode rt_model_want(const RtJob *job, const char *role, const RtDatasetInfo *info, bool *want);
 
 /* What a recipe needs of the data: what its input is normalized by, deviation 0: not; and the numbers that it gives a
    sample, 0: as many as the dataset has classes or targets. */

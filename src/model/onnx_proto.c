@@ -56,7 +56,7 @@ static int64_t version_for(int64_t opset)
   return opset <= 9 ? 4 : opset == 10 ? 5 : opset == 11 ? 6 : opset <= 14 ? 7 : 8;
 }
 
-/* A dimension is a number, RT_BATCH, or 0 where only the axis is known. */
+/* A dimension is a number, RT_BATCH, a free axis, or 0 where only the axis is known. */
 static PetscErrorCode make_info(RtProto *proto, int id, int ndim, const int64_t dim[], Onnx__ValueInfoProto **info)
 {
   struct {
@@ -89,6 +89,9 @@ static PetscErrorCode make_info(RtProto *proto, int id, int ndim, const int64_t 
     if (dim[i] == RT_BATCH) {
       d->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
       d->dim_param = (char *)"sample";
+    } else if (rt_axes_of(dim[i]) >= 0) {
+      d->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+      d->dim_param = proto->graph->axis[rt_axes_of(dim[i])];
     } else if (dim[i] > 0) {
       d->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
       d->dim_value = dim[i];
@@ -113,40 +116,81 @@ static PetscErrorCode make_inputs(RtProto *proto)
   PetscFunctionReturn(0);
 }
 
-/* Shapes of the outputs are known once the graph is bound; binding it to 1 and to 2 samples tells which axis counts
-   the samples. plan: for 1 and for 2 samples. */
-static PetscErrorCode make_outputs_with(RtProto *proto, RtPlan *const plan[2])
+/* What tells the shapes of the outputs: the graph bound to 1 and to 2 samples, and to other lengths of its free axes.
+ */
+typedef struct {
+  int64_t *length[2];
+  RtPlan *plan[3]; /* the last one is NULL where there are no free axes, or the model refuses other lengths */
+} Probe;
+
+/* What a dimension of an output is: a number, RT_BATCH, a free axis; 0 where it depends on them in another way. size:
+   in the three plans, the last one where there is one. */
+static int64_t dimension_of(const RtGraph *graph, const Probe *probe, const int64_t size[3])
+{
+  const bool probed = probe->plan[2];
+  bool fixed = !probed || size[0] == size[2];
+
+  if (size[0] != size[1]) return size[0] == 1 && size[1] == 2 ? RT_BATCH : 0;
+  for (int a = 0; a < graph->axes; a++) {
+    if (probed && !fixed && size[0] == probe->length[0][a] && size[2] == probe->length[1][a]) return RT_BATCH - 1 - a;
+    if (!probed && size[0] == probe->length[0][a]) fixed = false;
+  }
+  return fixed ? size[0] : 0;
+}
+
+static PetscErrorCode make_outputs_with(RtProto *proto, const Probe *probe)
 {
   const RtGraph *graph = proto->graph;
 
   PetscFunctionBegin;
   PetscCall(take(proto, (size_t)graph->outputs, sizeof(void *), &proto->message.output));
   for (int o = 0; o < graph->outputs; o++) {
-    int64_t one[RT_MAX_DIM], two[RT_MAX_DIM];
-    int ndim = rt_plan_shape(plan[0], graph->output[o], one);
+    int64_t dim[3][RT_MAX_DIM], made[RT_MAX_DIM];
+    int ndim = 0;
 
-    (void)rt_plan_shape(plan[1], graph->output[o], two);
+    for (int p = 0; p < 3; p++)
+      if (probe->plan[p]) ndim = rt_plan_shape(probe->plan[p], graph->output[o], dim[p]);
     for (int i = 0; i < ndim; i++)
-      if (one[i] != two[i]) one[i] = one[i] == 1 && two[i] == 2 ? RT_BATCH : 0;
-    PetscCall(make_info(proto, graph->output[o], ndim, one, &proto->message.output[o]));
+      made[i] = dimension_of(graph, probe, (int64_t[]){dim[0][i], dim[1][i], probe->plan[2] ? dim[2][i] : 0});
+    PetscCall(make_info(proto, graph->output[o], ndim, made, &proto->message.output[o]));
   }
   proto->message.n_output = (size_t)graph->outputs;
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode make_outputs(RtProto *proto)
+static PetscErrorCode bind_outputs(const RtGraph *graph, Probe *probe)
 {
-  RtPlan *plan[2] = {NULL, NULL};
-  PetscErrorCode error = 0;
+  RtPlanParams params = {.length = probe->length[0]};
+  PetscErrorCode refused;
 
   PetscFunctionBegin;
-  for (int i = 0; i < 2 && !error; i++) {
-    RtPlanParams params = {.batch = i + 1, .training = false, .precision = RT_PRECISION_FP32};
-
-    error = rt_plan_create(proto->graph, &params, &plan[i]);
+  for (int a = 0; a < graph->axes; a++) {
+    probe->length[0][a] = graph->length[a] ? graph->length[a] : 2;
+    probe->length[1][a] = probe->length[0][a] + 1 + a;
   }
-  if (!error) error = make_outputs_with(proto, plan);
-  for (int i = 0; i < 2; i++) PetscCall(rt_plan_destroy(&plan[i]));
+  for (params.batch = 1; params.batch <= 2; params.batch++)
+    PetscCall(rt_plan_create(graph, &params, &probe->plan[params.batch - 1]));
+  if (!graph->axes) PetscFunctionReturn(0);
+  params.batch = 1;
+  params.length = probe->length[1];
+  PetscCall(PetscPushErrorHandler(PetscIgnoreErrorHandler, NULL));
+  refused = rt_plan_create(graph, &params, &probe->plan[2]);
+  PetscCall(PetscPopErrorHandler());
+  if (refused) probe->plan[2] = NULL;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode make_outputs(RtProto *proto)
+{
+  Probe probe = {.plan = {NULL}};
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(proto->graph->axes + 1, &probe.length[0], proto->graph->axes + 1, &probe.length[1]));
+  error = bind_outputs(proto->graph, &probe);
+  if (!error) error = make_outputs_with(proto, &probe);
+  for (int p = 0; p < 3; p++) PetscCall(rt_plan_destroy(&probe.plan[p]));
+  PetscCall(PetscFree2(probe.length[0], probe.length[1]));
   PetscCall(error);
   PetscFunctionReturn(0);
 }

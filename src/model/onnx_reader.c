@@ -83,8 +83,69 @@ static PetscErrorCode input_type(const Onnx__ValueInfoProto *input, RtType *type
   PetscFunctionReturn(0);
 }
 
-/* The first axis of every input counts samples, whatever the file says of it. */
-static PetscErrorCode add_input(RtGraph *graph, const Onnx__ValueInfoProto *input)
+typedef Onnx__TensorShapeProto__Dimension Dimension;
+
+/* The name of an axis of unknown length, NULL: it has none. */
+static const char *name_of(const Dimension *dim)
+{
+  const bool named = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+
+  return named && dim->dim_param && dim->dim_param[0] ? dim->dim_param : NULL;
+}
+
+static const Onnx__TensorShapeProto *shape_of(const Onnx__ValueInfoProto *input)
+{
+  const Onnx__TypeProto *type = input->type;
+  const bool tensor = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && type->tensor_type;
+
+  return tensor ? type->tensor_type->shape : NULL;
+}
+
+/* The first axis of every input counts samples. A name that says so must not stand elsewhere. */
+static PetscErrorCode check_batch(const Onnx__GraphProto *proto, const Onnx__ValueInfoProto *input, size_t axis,
+                                  const char *name)
+{
+  static const char *const names[] = {"batch", "batch_size", "sample", "samples"};
+  bool batch = false;
+
+  PetscFunctionBegin;
+  for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) batch = batch || !strcmp(name, names[k]);
+  for (size_t i = 0; i < proto->n_input; i++) {
+    const Onnx__TensorShapeProto *shape = shape_of(proto->input[i]);
+    const char *first = shape && shape->n_dim ? name_of(shape->dim[0]) : NULL;
+
+    batch = batch || (first && !strcmp(name, first));
+  }
+  RtCheck(!batch,
+          "the input '%s' counts samples on its axis %zu ('%s'), not on its first one: export the model with the batch "
+          "first",
+          input->name, axis, name);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode read_axis(RtGraph *graph, const Onnx__GraphProto *proto, const Onnx__ValueInfoProto *input,
+                                size_t axis, int64_t *dim)
+{
+  const Dimension *d = input->type->tensor_type->shape->dim[axis];
+  const char *name = name_of(d);
+  bool known = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+
+  PetscFunctionBegin;
+  if (name) {
+    PetscCall(check_batch(proto, input, axis, name));
+    PetscCall(rt_axes_add(graph, name, dim));
+    PetscFunctionReturn(0);
+  }
+  RtCheck(
+      known && d->dim_value > 0,
+      "the input '%s' does not say how long its axis %zu is, nor names it: export the model with a length or a name "
+      "for every axis",
+      input->name, axis);
+  *dim = d->dim_value;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode add_input(RtGraph *graph, const Onnx__GraphProto *proto, const Onnx__ValueInfoProto *input)
 {
   const Onnx__TensorShapeProto *shape;
   int64_t dim[RT_MAX_DIM], size = 1;
@@ -94,21 +155,15 @@ static PetscErrorCode add_input(RtGraph *graph, const Onnx__ValueInfoProto *inpu
   PetscFunctionBegin;
   PetscCall(input_type(input, &type));
   shape = input->type->tensor_type->shape;
-  RtCheck(shape, "the input '%s' has no shape: export the model with a known shape, only the first axis dynamic",
-          input->name);
+  RtCheck(shape, "the input '%s' has no shape: export the model with a length or a name for every axis", input->name);
   RtCheck(shape->n_dim >= 1 && shape->n_dim <= RT_MAX_DIM,
           "the input '%s' has %zu dimensions; it needs 1 to %d, the first of them for the samples", input->name,
           shape->n_dim, (int)RT_MAX_DIM);
   dim[0] = RT_BATCH;
   for (size_t i = 1; i < shape->n_dim; i++) {
-    bool known = shape->dim[i]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-
-    RtCheck(known && shape->dim[i]->dim_value > 0,
-            "the input '%s' does not say how long its axis %zu is: export the model with only the first axis dynamic",
-            input->name, i);
-    dim[i] = shape->dim[i]->dim_value;
-    RtCheck(!__builtin_mul_overflow(size, dim[i], &size) && size < INT32_MAX, "the input '%s' has an impossible shape",
-            input->name);
+    PetscCall(read_axis(graph, proto, input, i, &dim[i]));
+    RtCheck(dim[i] < 0 || (!__builtin_mul_overflow(size, dim[i], &size) && size < INT32_MAX),
+            "the input '%s' has an impossible shape", input->name);
   }
   PetscCall(rt_graph_add_value(graph, input->name, RT_VALUE_INPUT, type, (int)shape->n_dim, dim, NULL, &id));
   PetscFunctionReturn(0);
@@ -123,7 +178,7 @@ static PetscErrorCode add_inputs(RtGraph *graph, const Onnx__GraphProto *proto)
 
     PetscCall(rt_onnx_wire_name(proto->input[i]->name, "an input"));
     id = rt_graph_find(graph, proto->input[i]->name);
-    if (id < 0 || graph->value[id].kind != RT_VALUE_CONSTANT) PetscCall(add_input(graph, proto->input[i]));
+    if (id < 0 || graph->value[id].kind != RT_VALUE_CONSTANT) PetscCall(add_input(graph, proto, proto->input[i]));
   }
   PetscFunctionReturn(0);
 }

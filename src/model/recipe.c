@@ -1,6 +1,7 @@
 #include "model/recipe.h"
 
 #include "core/random.h"
+#include "model/binding.h"
 #include "ops/registry.h"
 
 #include <math.h>
@@ -102,6 +103,7 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
 
   PetscFunctionBegin;
   RtCheck(width, "the dataset has neither labels nor targets to train on");
+  RtCheck(info->input >= 0, "a perceptron reads the field 'input', which the dataset has not: name a model file");
   PetscCall(rt_graph_create(OPSET, &b.graph));
   for (int i = 0; i < info->ndim; i++) dim[1 + i] = info->dim[i];
   PetscCall(rt_graph_add_value(b.graph, "input", RT_VALUE_INPUT, RT_FLOAT, 1 + info->ndim, dim, NULL, &b.last));
@@ -122,15 +124,6 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
   PetscCall(rt_graph_finish(b.graph));
   *graph = b.graph;
   PetscFunctionReturn(0);
-}
-
-static void describe_shape(int ndim, const int64_t *dim, char *text, size_t length)
-{
-  size_t used = 0;
-
-  text[0] = 0;
-  for (int i = 0; i < ndim && used + 24 < length; i++)
-    used += (size_t)snprintf(text + used, length - used, "%s%lld", i ? " x " : "", (long long)dim[i]);
 }
 
 /* Shape of the output for two samples. */
@@ -170,21 +163,26 @@ static PetscErrorCode check_finite(const RtGraph *graph, const char *what)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode check_inputs(const RtGraph *graph, const RtDatasetInfo *info, const char *what)
+{
+  RtFieldRead *read;
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(graph->inputs, &read));
+  error = rt_binding_reads(graph, info, what, read);
+  PetscCall(PetscFree(read));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what)
 {
-  const RtValue *input = &graph->value[graph->input[0]];
-  int64_t size = 1, dim[RT_MAX_DIM], width = info->classes ? info->classes : info->targets;
-  char model_text[128], data_text[128];
+  int64_t dim[RT_MAX_DIM], width = info->classes ? info->classes : info->targets;
   int ndim = 0;
 
   PetscFunctionBegin;
-  RtCheck(graph->inputs == 1, "the %s has %d inputs; one is supported", what, graph->inputs);
-  RtCheck(input->type == RT_FLOAT, "the %s's input '%s' is not float", what, input->name);
-  for (int i = 1; i < input->ndim; i++) size *= input->dim[i];
-  describe_shape(input->ndim - 1, input->dim + 1, model_text, sizeof(model_text));
-  describe_shape(info->ndim, info->dim, data_text, sizeof(data_text));
-  RtCheck(size == info->size, "the %s reads samples of %s numbers, the dataset has samples of %s", what, model_text,
-          data_text);
+  PetscCall(check_inputs(graph, info, what));
   PetscCall(output_shape(graph, &ndim, dim));
   RtCheck(ndim == 2 && dim[0] == 2, "the %s's output is not one row a sample", what);
   RtCheck(!width || dim[1] == width, "the %s gives %lld numbers a sample, the dataset has %lld %s", what,

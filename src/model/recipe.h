@@ -20,7 +20,7 @@ typedef struct {
    biases are zero. */
 PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, RtGraph **graph);
 
-/* Whether a model reads this dataset's samples, gives its number of classes or targets, and has finite weights. what:
+/* Whether a model reads this dataset's fields, gives its number of classes or targets, and has finite weights. what:
    "teacher" or "student", for the message. */
 PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what);
 

@@ -200,6 +200,14 @@ int64_t rt_archive_length(const RtArchive *archive, const char *name)
   return elements;
 }
 
+bool rt_archive_axis(const RtArchive *archive, const char *name)
+{
+  int status, dimension;
+
+  RtNetcdfTry(status, nc_inq_dimid(archive->nc, name, &dimension));
+  return !status;
+}
+
 PetscErrorCode rt_archive_get(const RtArchive *archive, const char *name, RtArchiveType type, int64_t count, void *data)
 {
   size_t start[RT_MAX_DIM] = {0}, piece[RT_MAX_DIM], length, row;

@@ -42,6 +42,8 @@ PetscErrorCode rt_archive_get_record(const RtArchive *archive, char **record);
 
 /* Elements of an array, -1 where there is none of that name. */
 int64_t rt_archive_length(const RtArchive *archive, const char *name);
+/* Whether there is a dimension of that name. */
+bool rt_archive_axis(const RtArchive *archive, const char *name);
 /* data: [count]. Errors: absent, another number of elements, a checksum that is wrong. */
 PetscErrorCode rt_archive_get(const RtArchive *archive, const char *name, RtArchiveType type, int64_t count,
                               void *data);

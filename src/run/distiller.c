@@ -4,6 +4,7 @@
 #include "core/message.h"
 #include "data/trainset.h"
 #include "label/store.h"
+#include "model/binding.h"
 #include "model/recipe.h"
 #include "run/stages.h"
 #include "run/training.h"
@@ -73,6 +74,19 @@ static PetscErrorCode clean(const RtJob *job, const RtTrainerParams *params)
   PetscFunctionReturn(0);
 }
 
+/* Also a student that was kept in a file of its own since it was made. */
+static PetscErrorCode bind(const RtJob *job, const RtTrainset *data, RtGraph **graph)
+{
+  PetscErrorCode error = rt_binding_attach(*graph, data->info, rt_model_inputs(job, "student"), "student");
+
+  PetscFunctionBegin;
+  if (!error) error = rt_trainset_check_views(&data->augment, data->info, *graph, "student");
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(graph));
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerParams *params,
                             const RtInitTeacher *start, bool *stopped)
 {
@@ -84,6 +98,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
   PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_init_make(job, data, start, params->record, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
+  PetscCall(bind(job, data, &graph));
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);
@@ -113,7 +128,7 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   PetscCall(choose_loss(job, data->info, &params));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
   error = params.loss_params.alpha > 0 ? read_teacher(job, data, &soft) : 0;
-  if (!error && model[0]) error = rt_model_hash(job, model, start);
+  if (!error && model[0]) error = rt_model_hash(job, "student", model, start);
   if (!error) error = rt_trainset_plan(job, "distill", views, soft.width, data);
   if (!error)
     error =

@@ -66,7 +66,7 @@ static PetscErrorCode check(const RtJob *job, bool own, bool hard_only, bool tes
   if (own || !hard_only) error = sketch_teacher(job, data.info, own, &teacher);
   if (!error && !hard_only) error = check_labels(job, &data, teacher);
   if (!error) error = rt_distiller_check(job, data.info, hard_only ? NULL : teacher);
-  if (!error && tested && teacher) error = rt_evaluator_check(job, teacher);
+  if (!error && tested && teacher) error = rt_evaluator_check(job, data.info, teacher);
   PetscCall(rt_graph_destroy(&teacher));
   PetscCall(rt_trainset_close(&data));
   PetscCall(error);

@@ -46,6 +46,15 @@ static const char *fits(void)
 
 #define MODEL(section, verbs, content, hidden, what)                                                                   \
   {section "_model", RT_OPTION_TEXT, "", 0, 0, NULL, verbs, 0, "ONNX file of your own " what "; empty: made by arch"}, \
+      {section "_inputs",                                                                                              \
+       RT_OPTION_TEXT,                                                                                                 \
+       "",                                                                                                             \
+       0,                                                                                                              \
+       0,                                                                                                              \
+       NULL,                                                                                                           \
+       verbs,                                                                                                          \
+       0,                                                                                                              \
+       "fields that its inputs read, INPUT=FIELD,…; empty: those of the same names"},                                  \
       {section "_arch", RT_OPTION_CHOICE, "mlp", 0, 0, archs, verbs, content, "kind of network"},                      \
       {section "_hidden", RT_OPTION_INTS, hidden, 1, 1e6, NULL, verbs, content, "units of each hidden layer"},         \
       {section "_dropout",                                                                                             \

@@ -33,11 +33,8 @@ static int64_t samples_of(const RtTrainer *t, int64_t step)
 /* The lane's part of the batch: inputs, answers, the teacher's logits of the same view. */
 static void load(const RtTrainer *t, RtTrainerLane *lane, int64_t epoch, int64_t step, int number)
 {
-  const RtFeedRows rows = {.sample = lane->sample,
-                           .input = rt_work_input(lane->work, 0),
-                           .label = lane->label,
-                           .target = lane->target,
-                           .teacher = lane->teacher};
+  const RtFeedRows rows = {
+      .sample = lane->sample, .reads = t->reads, .read = t->read, .to = lane->to, .teacher = lane->teacher};
 
   rt_feed_lane(t->feed, epoch, step, number, &rows);
   rt_work_set_random(lane->work, t->params->seed, epoch, lane->sample);

@@ -1,16 +1,19 @@
 #include "train/predictor.h"
 
 #include "core/stop.h"
+#include "model/binding.h"
 
 #include <omp.h>
 
 struct RtPredictor {
   RtPlan *plan;
   int64_t batch;
+  const RtGraph *graph;
   int taps, threads;
   RtWork **work;      /* [threads] */
   int64_t **sample;   /* [threads][batch] */
   const float ***row; /* [threads][taps] */
+  RtFieldRead *read;  /* [graph->inputs] of the range in work */
 };
 
 static PetscErrorCode make_plan(RtPredictor *p, const RtGraph *graph, const int *value, RtPrecision precision)
@@ -39,9 +42,10 @@ PetscErrorCode rt_predictor_create(const RtGraph *graph, int taps, const int *va
   *predictor = p;
   p->batch = batch;
   p->threads = threads;
+  p->graph = graph;
   p->taps = PetscMax(1, taps);
   PetscCall(make_plan(p, graph, taps ? value : NULL, precision));
-  PetscCall(PetscCalloc3(threads, &p->work, threads, &p->sample, threads, &p->row));
+  PetscCall(PetscCalloc4(threads, &p->work, threads, &p->sample, threads, &p->row, graph->inputs, &p->read));
   for (int t = 0; t < threads; t++) {
     PetscCall(rt_work_create(p->plan, &p->work[t]));
     PetscCall(PetscMalloc1(batch, &p->sample[t]));
@@ -63,7 +67,7 @@ PetscErrorCode rt_predictor_destroy(RtPredictor **predictor)
     PetscCall(PetscFree(p->sample[t]));
     PetscCall(PetscFree(p->row[t]));
   }
-  PetscCall(PetscFree3(p->work, p->sample, p->row));
+  PetscCall(PetscFree4(p->work, p->sample, p->row, p->read));
   PetscCall(rt_plan_destroy(&p->plan));
   PetscCall(PetscFree(*predictor));
   PetscFunctionReturn(0);
@@ -84,7 +88,8 @@ static PetscErrorCode run_one(RtPredictor *p, int thread, const RtPredictorRange
 
   PetscFunctionBegin;
   for (int64_t i = 0; i < p->batch; i++) sample[i] = i < rows ? range->sample[at + i] : -1;
-  rt_samples_fill(range->samples, range->augment, p->batch, sample, range->view, rt_work_input(work, 0));
+  for (int i = 0; i < p->graph->inputs; i++)
+    rt_samples_fill(range->samples, p->read[i], range->augment, p->batch, sample, range->view, rt_work_input(work, i));
   PetscCall(rt_plan_forward(p->plan, work));
   PetscCall(sink(context, thread, at, rows, sample, p->row[thread]));
   PetscFunctionReturn(0);
@@ -106,6 +111,7 @@ PetscErrorCode rt_predictor_run(RtPredictor *predictor, const RtPredictorRange *
   bool ended = false;
 
   PetscFunctionBegin;
+  PetscCall(rt_binding_reads(predictor->graph, range->samples->info, "model", predictor->read));
 #pragma omp parallel for schedule(dynamic) num_threads(predictor->threads) if (predictor->threads > 1)
   for (int64_t micro = range->first; micro < micros; micro += range->stride) {
     PetscErrorCode error;

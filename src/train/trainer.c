@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "core/message.h"
 #include "core/stop.h"
+#include "model/binding.h"
 #include "train/trainer_state.h"
 
 #include <math.h>
@@ -19,20 +20,40 @@ static int compare_offsets(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
+/* What lanes read. */
+static PetscErrorCode start_reads(RtTrainer *t)
+{
+  const RtDatasetInfo *info = t->input->info;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(t->graph->inputs + 2, &t->read));
+  PetscCall(rt_binding_reads(t->graph, info, t->params->role, t->read));
+  t->reads = t->graph->inputs;
+  if (info->label >= 0) t->read[t->reads++] = (RtFieldRead){info->label, RT_INT32};
+  if (info->target >= 0) t->read[t->reads++] = (RtFieldRead){info->target, RT_FLOAT};
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode start_lanes(RtTrainer *t)
 {
   const RtDatasetInfo *info = t->input->info;
 
   PetscFunctionBegin;
+  PetscCall(start_reads(t));
   PetscCall(PetscCalloc1(t->params->threads, &t->lane));
   for (int i = 0; i < t->params->threads; i++) {
     RtTrainerLane *lane = &t->lane[i];
+    int reads = t->graph->inputs;
 
     PetscCall(rt_work_create(t->plan, &lane->work));
     PetscCall(PetscMalloc1(t->rows, &lane->sample));
     if (info->classes) PetscCall(PetscMalloc1(t->rows, &lane->label));
     if (info->targets) PetscCall(PetscMalloc1(t->rows * info->targets, &lane->target));
     if (t->input->width) PetscCall(PetscMalloc1(t->rows * t->width, &lane->teacher));
+    PetscCall(PetscMalloc1(t->reads, &lane->to));
+    for (int k = 0; k < t->graph->inputs; k++) lane->to[k] = rt_work_input(lane->work, k);
+    if (lane->label) lane->to[reads++] = lane->label;
+    if (lane->target) lane->to[reads++] = lane->target;
   }
   PetscFunctionReturn(0);
 }
@@ -125,8 +146,10 @@ static PetscErrorCode finish(RtTrainer *t)
     PetscCall(PetscFree(t->lane[i].label));
     PetscCall(PetscFree(t->lane[i].target));
     PetscCall(PetscFree(t->lane[i].teacher));
+    PetscCall(PetscFree(t->lane[i].to));
   }
   PetscCall(PetscFree(t->lane));
+  PetscCall(PetscFree(t->read));
   PetscCall(rt_feed_destroy(&t->feed));
   PetscCall(rt_fullbatch_destroy(t));
   PetscCall(rt_reduce_destroy(&t->reduce));

@@ -39,6 +39,7 @@ typedef struct {
   int64_t *sample; /* [rows of a lane] */
   int32_t *label;
   float *target, *teacher;
+  void **to;             /* [reads] where what is read goes: inputs of the work, label, target */
   RtExact sum[RT_SUMS];  /* of the epoch */
   RtExact step[RT_SUMS]; /* of this step, which may yet be skipped */
   bool finite;
@@ -53,6 +54,8 @@ typedef struct {
   const RtTrainerParams *params;
   const RtFeedSource *input;
   RtFeed *feed;
+  int reads;
+  RtFieldRead *read; /* [reads] what lanes read: the inputs of the model, then label and target where there are any */
   RtGraph *graph;
   RtSchedule schedule; /* in steps */
   int width;           /* of the output */

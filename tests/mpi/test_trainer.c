@@ -14,15 +14,16 @@ enum { SAMPLES = 110, FEATURES = 10, CLASSES = 4 };
 
 static float input[SAMPLES * FEATURES];
 static int32_t label[SAMPLES];
-static const RtDatasetInfo info = {.samples = SAMPLES,
-                                   .ndim = 1,
-                                   .dim = {FEATURES},
-                                   .dim_name = {"feature"},
-                                   .size = FEATURES,
-                                   .type = RT_FLOAT,
-                                   .scale = 1,
-                                   .classes = CLASSES};
-static const RtSamples samples = {.info = &info, .count = SAMPLES, .input = input, .label = label};
+static RtField field[3];
+static RtDatasetInfo info = {.samples = SAMPLES,
+                             .ndim = 1,
+                             .dim = {FEATURES},
+                             .dim_name = {"feature"},
+                             .size = FEATURES,
+                             .type = RT_FLOAT,
+                             .scale = 1,
+                             .classes = CLASSES};
+static const RtSamples samples = {.info = &info, .count = SAMPLES, .field = (void *[]){input, label}};
 static int rank, size, folders;
 
 /* Classes that a linear model can tell apart, nearly. */
@@ -30,6 +31,7 @@ static void make_data(void)
 {
   float weight[CLASSES][FEATURES], noise;
 
+  rt_field_derive(&info, field);
   rt_support_normal(CLASSES * FEATURES, weight[0]);
   rt_support_normal(SAMPLES * FEATURES, input);
   for (int i = 0; i < SAMPLES; i++) {

@@ -1,5 +1,6 @@
 /* Augmented views: shifts are found again pixel by pixel, turned views agree with the same geometry written in double
    and the other way round, and a view is a function of (seed, sample, view). */
+#include "fields.h"
 #include "test.h"
 
 #include "core/random.h"
@@ -35,6 +36,14 @@ static RtAugment create(RtAugmentParams params, const RtDatasetInfo *info)
   return augment;
 }
 
+static void view_of(const RtAugment *augment, const RtDatasetInfo *info, const void *from, int64_t sample, int64_t view,
+                    float *out)
+{
+  const RtField field = rt_fields_input(info);
+
+  rt_augment_view(augment, &field, from, sample, view, out);
+}
+
 static const void *stored(const RtDatasetInfo *info)
 {
   return info->type == RT_UINT8 ? (const void *)bytes : floats;
@@ -66,10 +75,10 @@ static void test_plain(RtType type)
   RtAugment turning = create((RtAugmentParams){3, 10, 0.1, 0.1}, &info);
 
   RT_TEST_CHECK(!none.active && turning.active, "active");
-  rt_augment_view(&turning, &info, stored(&info), 5, 0, out);
+  view_of(&turning, &info, stored(&info), 5, 0, out);
   RT_TEST_CHECK(is_shift(&info, out, 0, 0), "view 0 is not the sample");
   memset(out, 0, sizeof(out));
-  rt_augment_view(&none, &info, stored(&info), 5, 3, out);
+  view_of(&none, &info, stored(&info), 5, 3, out);
   RT_TEST_CHECK(is_shift(&info, out, 0, 0), "a view where nothing is to be done");
 }
 
@@ -85,7 +94,7 @@ static void test_shift(int64_t height, int64_t width, RtType type)
   for (int k = 0; k < 5000; k++) {
     int matches = 0;
 
-    rt_augment_view(&augment, &info, stored(&info), k / 5, 1 + k % 5, out);
+    view_of(&augment, &info, stored(&info), k / 5, 1 + k % 5, out);
     for (int dy = -2; dy <= 2; dy++) {
       for (int dx = -2; dx <= 2; dx++) {
         if (!is_shift(&info, out, dy, dx)) continue;
@@ -139,7 +148,7 @@ static void test_affine(RtAugmentParams params, int64_t planes, int64_t height, 
     const int64_t sample = view == 3 ? ((int64_t)5 << 32) + 1 : 11;
     double matrix[4], by[2], determinant, worst = 0;
 
-    rt_augment_view(&augment, &info, stored(&info), sample, view, out);
+    view_of(&augment, &info, stored(&info), sample, view, out);
     motion(&augment, sample, view, matrix, by);
     determinant = matrix[0] * matrix[3] - matrix[1] * matrix[2];
     for (int64_t i = 0; i < info.size; i++) {
@@ -169,12 +178,12 @@ static void test_function(void)
   static float view[6][MOST];
 
   reseeded.seed++;
-  rt_augment_view(&augment, &info, bytes, 1, 1, view[0]);
-  rt_augment_view(&augment, &info, bytes, 2, 1, view[1]);
-  rt_augment_view(&augment, &info, bytes, 1, 2, view[2]);
-  rt_augment_view(&reseeded, &info, bytes, 1, 1, view[3]);
-  rt_augment_view(&augment, &info, bytes, ((int64_t)1 << 32) + 1, 1, view[4]);
-  rt_augment_view(&augment, &same, floats, 1, 1, view[5]);
+  view_of(&augment, &info, bytes, 1, 1, view[0]);
+  view_of(&augment, &info, bytes, 2, 1, view[1]);
+  view_of(&augment, &info, bytes, 1, 2, view[2]);
+  view_of(&reseeded, &info, bytes, 1, 1, view[3]);
+  view_of(&augment, &info, bytes, ((int64_t)1 << 32) + 1, 1, view[4]);
+  view_of(&augment, &same, floats, 1, 1, view[5]);
   RT_TEST_CHECK(!memcmp(view[0], view[5], sizeof(view[0])), "bytes and floats differ");
   for (int i = 0; i < 5; i++) {
     for (int j = 0; j < i; j++) RT_TEST_CHECK(memcmp(view[i], view[j], sizeof(view[i])) != 0, "%d is %d", i, j);

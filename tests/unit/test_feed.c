@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 enum { SAMPLES = 1607, SIZE = 3, CLASSES = 7, TARGETS = 2, WIDTH = 5, VIEWS = 3, SHARD = 300, HELD = 600 };
+enum { TOKENS = 2, JUNK = 50 };
 enum { BATCH = 60, LANES = 7, ROWS = 9, EPOCHS = 3, STEPS = 17 /* of 1007 samples */ };
 
+static const bool want[] = {true, true, true, false, true}; /* nobody reads the junk */
 static RtDataset *dataset;
 static RtSamples whole;
 static RtSampler sampler;
@@ -34,23 +36,34 @@ static float logit_of(int64_t sample, int view, int k)
   return (float)sample - 100 * (float)view + (float)k / 4;
 }
 
+static int64_t token_of(int64_t sample, int k)
+{
+  return ((int64_t)1 << 40) + 3 * sample + k;
+}
+
 static void write_dataset(const char *path)
 {
-  static float input[SAMPLES][SIZE], target[SAMPLES][TARGETS];
+  static float input[SAMPLES][SIZE], target[SAMPLES][TARGETS], junk[SAMPLES][JUNK];
   static int32_t label[SAMPLES];
+  static int64_t token[SAMPLES][TOKENS];
+  RtField field[5] = {
+      [3] = {"junk", RT_FLOAT, 1, {JUNK}, {"junk"}, 1, 0}, [4] = {"token", RT_INT64, 1, {TOKENS}, {"position"}, 1, 0}};
   RtDatasetInfo info = {.samples = SAMPLES, .ndim = 1, .dim = {SIZE}, .dim_name = {"feature"}, .type = RT_FLOAT};
   RtDatasetWriter *writer;
 
   info.scale = 1;
   info.classes = CLASSES;
   info.targets = TARGETS;
+  rt_field_derive(&info, field);
+  info.fields = 5;
   for (int64_t i = 0; i < SAMPLES; i++) {
     label[i] = (int32_t)(i % CLASSES);
     for (int k = 0; k < SIZE; k++) input[i][k] = input_of(i, k);
     for (int k = 0; k < TARGETS; k++) target[i][k] = target_of(i, k);
+    for (int k = 0; k < TOKENS; k++) token[i][k] = token_of(i, k);
   }
   RT_MUST(rt_dataset_create(path, &info, NULL, &writer));
-  RT_MUST(rt_dataset_append(writer, SAMPLES, input, label, target[0]));
+  RT_MUST(rt_dataset_append(writer, SAMPLES, (const void *[]){input, label, target, junk, token}));
   RT_MUST(rt_dataset_finish(&writer));
 }
 
@@ -69,7 +82,7 @@ static void make_data(void)
   for (int64_t s = 0; s < rt_labelstore_shards(&store); s++)
     RT_MUST(rt_labelstore_write("labels", &store, s, logits[s * SHARD][0], NULL, ""));
   RT_MUST(rt_dataset_open(PETSC_COMM_SELF, "data.nc", &dataset));
-  RT_MUST(rt_samples_load(dataset, 0, SAMPLES, &whole));
+  RT_MUST(rt_samples_load(dataset, want, 0, SAMPLES, &whole));
   RT_MUST(rt_augment_create(&(RtAugmentParams){0}, 5, rt_dataset_info(dataset), &augment));
   RT_MUST(rt_sampler_create(&choice, SAMPLES, CLASSES, NULL, NULL, &sampler));
   RT_MUST(rt_sampler_list(&sampler));
@@ -81,6 +94,7 @@ static RtFeedSource source_of(int64_t window)
   RtFeedSource s = {.info = rt_dataset_info(dataset),
                     .augment = &augment,
                     .sampler = &sampler,
+                    .want = want,
                     .views = VIEWS,
                     .width = WIDTH,
                     .dataset = dataset,
@@ -107,12 +121,16 @@ static RtFeed *make_feed(const RtFeedSource *source, int rank, int size)
   return feed;
 }
 
+/* Fields by number: input, label, target, token. */
+static const RtFieldRead answers[] = {{0, RT_FLOAT}, {1, RT_INT32}, {2, RT_FLOAT}, {4, RT_INT64}};
+
 /* One lane's rows of one step and the view that they must be; sample: [ROWS] gets their numbers. */
 static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane, int view, int64_t *sample)
 {
   float input[ROWS][SIZE], target[ROWS][TARGETS], teacher[ROWS][WIDTH];
   int32_t label[ROWS];
-  const RtFeedRows rows = {sample, input[0], label, target[0], teacher[0]};
+  int64_t token[ROWS][TOKENS];
+  const RtFeedRows rows = {sample, 4, answers, (void *[]){input[0], label, target[0], token[0]}, teacher[0]};
   bool right = true;
 
   rt_feed_lane(feed, epoch, step, lane, &rows);
@@ -122,6 +140,7 @@ static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane
     for (int k = 0; k < SIZE; k++) right = right && input[r][k] == (i < 0 ? 0 : input_of(i, k));
     for (int k = 0; k < TARGETS; k++) right = right && target[r][k] == (i < 0 ? 0 : target_of(i, k));
     for (int k = 0; k < WIDTH; k++) right = right && teacher[r][k] == (i < 0 ? 0 : logit_of(i, view, k));
+    for (int k = 0; k < TOKENS; k++) right = right && token[r][k] == (i < 0 ? 0 : token_of(i, k));
     right = right && label[r] == (i < 0 ? 0 : i % CLASSES);
   }
   RT_TEST_CHECK(right, "epoch %d, step %d, lane %d: numbers of other samples", (int)epoch, (int)step, lane);
@@ -232,10 +251,14 @@ static void test_holdout(int64_t window, int size)
     const RtFeedHoldout *h = rt_feed_holdout(feed[i / micro % size]);
     const int64_t sample = sampler.held_out[i], place = h->sample[next[i / micro % size]++];
     float input[SIZE], target[TARGETS];
+    int64_t token[TOKENS];
     int32_t label;
     bool right = true;
 
-    rt_samples_fill(h->samples, NULL, 1, &place, 0, input);
+    rt_samples_fill(h->samples, answers[3], NULL, 1, &place, 0, token);
+    for (int k = 0; k < TOKENS; k++) right = right && token[k] == token_of(sample, k);
+    RT_TEST_CHECK(!h->samples->field[3], "what nobody reads is held");
+    rt_samples_fill(h->samples, answers[0], NULL, 1, &place, 0, input);
     rt_samples_answers(h->samples, 1, &place, &label, target);
     for (int k = 0; k < SIZE; k++) right = right && input[k] == input_of(sample, k);
     for (int k = 0; k < TARGETS; k++) right = right && target[k] == target_of(sample, k);

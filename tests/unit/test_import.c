@@ -1,5 +1,6 @@
 /* Importers: what they make of good files, and that bad ones are refused with a message and leave nothing behind.
    tests/cli/import.py compares with NumPy and xarray; here are the cases that need odd bytes. */
+#include "fields.h"
 #include "import/import.h"
 #include "test.h"
 
@@ -52,7 +53,7 @@ static PetscErrorCode check(const char *what, int64_t samples, int64_t size, con
                 "%s: %d samples of %d, %d classes", what, (int)info->samples, (int)info->size, info->classes);
   for (int64_t i = 0; i < info->samples && i < samples; i++) {
     PetscCall(
-        rt_dataset_read(dataset, i, 1, info->type == RT_UINT8 ? (void *)bytes : input, classes ? &label : NULL, NULL));
+        rt_fields_read(dataset, i, 1, info->type == RT_UINT8 ? (void *)bytes : input, classes ? &label : NULL, NULL));
     RT_TEST_CHECK(!classes || label == labels[i], "%s: label %d is %d", what, (int)i, label);
     for (int64_t j = 0; !i && j < size; j++) {
       float value = (info->type == RT_UINT8 ? (float)bytes[j] : input[j]) * info->scale + info->offset;

@@ -28,6 +28,7 @@ static void test_layers(void)
   const double dropout[] = {0.2, 0.5};
   RtRecipe recipe = {.layers = 2, .hidden = hidden, .dropouts = 2, .dropout = dropout, .seed = 1};
   RtDatasetInfo info = images();
+  RtField field[3];
   RtGraph *graph;
   int width;
 
@@ -43,11 +44,12 @@ static void test_layers(void)
   RT_TEST_CHECK(named(graph, "input")->ndim == 3 && named(graph, "input")->dim[0] == RT_BATCH, "shape of the input");
   RT_MUST(rt_recipe_width(graph, &width));
   RT_TEST_CHECK(width == 3, "width %d", width);
+  rt_field_derive(&info, field);
   RT_MUST(rt_recipe_check(graph, &info, "student"));
   info.classes = 4;
   RT_TEST_SAYS(rt_recipe_check(graph, &info, "student"), RT_ERR_FAILED, "student|3|4 classes");
-  info.size = 24;
   info.dim[1] = 6;
+  rt_field_derive(&info, field);
   RT_TEST_SAYS(rt_recipe_check(graph, &info, "teacher"), RT_ERR_FAILED, "teacher|4 x 5|4 x 6");
   RT_MUST(rt_graph_destroy(&graph));
   info.classes = 0;
@@ -55,6 +57,7 @@ static void test_layers(void)
   info.targets = 2;
   RT_MUST(rt_recipe_mlp(&recipe, &info, &graph));
   RT_TEST_CHECK(graph->output[0] == rt_graph_find(graph, "output"), "the result of a regression is called output");
+  rt_field_derive(&info, field);
   RT_MUST(rt_recipe_check(graph, &info, "student"));
   RT_MUST(rt_graph_destroy(&graph));
 }
@@ -150,15 +153,18 @@ static void test_normalisation(void)
 static void test_check(void)
 {
   RtDatasetInfo info = images();
+  RtField field[3];
   RtGraph *graph;
   int x, y;
 
+  rt_field_derive(&info, field);
   RT_MUST(rt_graph_create(13, &graph));
   x = rt_support_input(graph, SHAPE(RT_BATCH, 20));
   y = rt_support_input(graph, SHAPE(RT_BATCH, 20));
   RT_MUST(rt_graph_add_output(graph, NODE(graph, "Add", x, y)));
   RT_MUST(rt_graph_finish(graph));
-  RT_TEST_SAYS(rt_recipe_check(graph, &info, "teacher"), RT_ERR_FAILED, "teacher|2 inputs");
+  RT_TEST_SAYS(rt_recipe_check(graph, &info, "teacher"), RT_ERR_FAILED,
+               "teacher|is no field of the dataset, which has input, label");
   RT_MUST(rt_graph_destroy(&graph));
   RT_MUST(rt_graph_create(13, &graph));
   x = rt_support_input(graph, SHAPE(RT_BATCH, 4, 5));
