@@ -440,7 +440,7 @@ static PetscErrorCode compare_axes(const RtGraph *graph, const RtDatasetInfo *tr
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_evaluator_check(const RtJob *job, const RtDatasetInfo *train, const RtGraph *teacher)
+PetscErrorCode rt_evaluator_check(const RtJob *job, const RtDatasetInfo *train, RtGraph *teacher)
 {
   RtDataset *dataset = NULL;
   PetscErrorCode error;
@@ -449,6 +449,9 @@ PetscErrorCode rt_evaluator_check(const RtJob *job, const RtDatasetInfo *train, 
   PetscFunctionBegin;
   PetscCall(rt_dataset_open(job->comm, rt_options_text(job->options, "data", "test"), &dataset));
   error = compare_axes(teacher, train, rt_dataset_info(dataset));
+  if (!error)
+    error =
+        rt_binding_attach(teacher, rt_dataset_info(dataset), rt_model_inputs(job, role[RT_TEACHER]), role[RT_TEACHER]);
   if (!error) error = rt_recipe_check(teacher, rt_dataset_info(dataset), role[RT_TEACHER]);
   if (!error) error = rt_recipe_width(teacher, &width);
   if (!error) error = check_classes(job, rt_dataset_info(dataset), width);

@@ -44,7 +44,7 @@ def dataset(name, samples, seed, change=None, length=POSITIONS, extra=None):
     return token, inputs
 
 
-def model(name, inputs, hidden=8, seed=1, type=T.INT64):
+def model(name, inputs, hidden=8, seed=1):
     """Two inputs, one of whole numbers: Cast, MatMul, Add, Relu, MatMul. inputs: [(name, type, shape)] in this order."""
     random = np.random.default_rng(seed)
     weights = [("w", (FEATURES, hidden)), ("v", (POSITIONS, hidden)), ("u", (hidden, CLASSES))]
@@ -192,6 +192,23 @@ def test_pictures():
         says="test set does not go with the training set, whose field 'input' has the axis 'y' in place 1, the field 'input' of the dataset in place 2")
 
 
+def test_lengths():
+    """A free axis has the length that each dataset gives it: the test set's may be another one."""
+    random = np.random.default_rng(5)
+    for name, hidden in ("cut.onnx", 8), ("cut_student.onnx", 4):
+        tensors = [onnx.numpy_helper.from_array(random.normal(size=shape).astype("f4"), key) for key, shape in (("w", (FEATURES, hidden)), ("u", (hidden, CLASSES)))]
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("MatMul", ["b", "u"], ["logits"]),
+                 helper.make_node("Cast", ["input_ids"], ["words"], to=T.FLOAT)]
+        graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(*entry) for entry in FREE],
+                                  [helper.make_tensor_value_info("logits", T.FLOAT, None), helper.make_tensor_value_info("words", T.FLOAT, None)], tensors)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), name)
+    dataset("longer.nc", 200, 3, length=POSITIONS + 1)
+    run("run", job("cut", teacher_model="cut.onnx", student_model="cut_student.onnx", data_test="longer.nc"), ranks=2)
+    assert float(read("cut/eval.nc", "samples")) == 200
+    shapes = [[d.dim_param or d.dim_value for d in output.type.tensor_type.shape.dim] for output in onnx.load("cut/student.onnx").graph.output]
+    assert shapes == [["sample", CLASSES], ["sample", "position"]], shapes
+
+
 def test_refused():
     model("teacher.onnx", FREE)
     for inputs, code, says in (
@@ -221,7 +238,6 @@ def test_refused():
     model("teacher.onnx", [("x", T.FLOAT, ["batch", FEATURES]), ("input_ids", T.INT64, ["position", "batch"])])
     run("label", job("no"), code=1, says="counts samples on its axis 1 .'batch'., not on its first one")
     model("teacher.onnx", FREE)
-    dataset("longer.nc", 200, 3, length=POSITIONS + 1)
     run("eval", job("one", data_test="longer.nc"), code=1, says="node .b. .MatMul.: 7 columns meet 6 rows")
 
 
@@ -306,4 +322,4 @@ def test_text():
 
 
 if __name__ == "__main__":
-    main(prepare, test_info, test_end_to_end, test_windows, test_features, test_svd, test_names, test_job, test_pictures, test_refused, test_hostile, test_text)
+    main(prepare, test_info, test_end_to_end, test_windows, test_features, test_svd, test_names, test_job, test_pictures, test_lengths, test_refused, test_hostile, test_text)
