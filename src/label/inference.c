@@ -42,6 +42,7 @@ PetscErrorCode rt_inference_open(const RtJob *job, RtInference *inference, bool 
   PetscCall(rt_trainset_check_views(&i->augment, i->info, i->teacher, "teacher"));
   PetscCall(rt_store_describe(job, i->info, hash, width, &i->augment, &i->store, i->dir));
   PetscCall(rt_options_record(job->options, RT_CONTENT_LABELS, &i->record));
+  rt_recipe_say(i->teacher, "teacher");
   PetscCall(rt_components_open(&(RtComponentsSource){job, i->dataset, i->teacher, hash}, &i->components, stopped));
   if (*stopped) PetscFunctionReturn(0);
   PetscCall(describe_features(i));

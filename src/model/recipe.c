@@ -1,5 +1,6 @@
 #include "model/recipe.h"
 
+#include "core/message.h"
 #include "core/random.h"
 #include "model/binding.h"
 #include "ops/registry.h"
@@ -148,6 +149,13 @@ PetscErrorCode rt_recipe_width(const RtGraph *graph, int *width)
   PetscCall(output_shape(graph, &ndim, dim));
   *width = (int)dim[ndim - 1];
   PetscFunctionReturn(0);
+}
+
+void rt_recipe_say(const RtGraph *graph, const char *what)
+{
+  if (graph->outputs > 1)
+    rt_message_print("%s: of its %d outputs the first, '%s', is used", what, graph->outputs,
+                     graph->value[graph->output[0]].name);
 }
 
 static PetscErrorCode check_finite(const RtGraph *graph, const char *what)

@@ -27,4 +27,7 @@ PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, 
 /* Numbers in one row of a model's output. */
 PetscErrorCode rt_recipe_width(const RtGraph *graph, int *width);
 
+/* Rank 0 says which output is used, where a model has several. */
+void rt_recipe_say(const RtGraph *graph, const char *what);
+
 #endif

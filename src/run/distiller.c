@@ -99,6 +99,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
   PetscCall(rt_init_make(job, data, start, params->record, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
   PetscCall(bind(job, data, &graph));
+  rt_recipe_say(graph, "student");
   rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
                    (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
                    params->lanes, job->size, job->threads);

@@ -52,6 +52,26 @@ def test_teacher():
     run("run", small("own", **own), code=1, says="was made from something else: its teacher_hash is")
 
 
+def test_outputs():
+    """Probabilities are told from logits also behind Softmax and Identity; of several outputs the first is used, and
+    that is said."""
+    export("plain.onnx", 16, seed=5)
+    graph = onnx.load("plain.onnx")
+    last = graph.graph.output[0].name
+    for name, node in ("soft", ("Softmax", [last])), ("certain", ("Identity", ["soft"])):
+        graph.graph.node.append(onnx.helper.make_node(node[0], node[1], [name]))
+    info = [onnx.helper.make_tensor_value_info(name, 1, ["batch", 10]) for name in ("certain", last)]
+    del graph.graph.output[:]
+    graph.graph.output.extend(info)
+    onnx.save(graph, "two.onnx")
+    run("label", small("plain", teacher_model="plain.onnx"))
+    run("label", small("two", teacher_model="two.onnx"), says="of its 2 outputs the first, 'certain', is used")
+    for s in range(4):
+        shard = f"labels/shard-{s:06d}.nc"
+        one, other = read(f"plain/{shard}", "logits"), read(f"two/{shard}", "logits")
+        assert (one == other).all(), "what stands behind the last product is not looked through"
+
+
 def test_student():
     _, logits = export("start.onnx", 24, seed=3)
     start = dict(teacher_model="mine.onnx", student_model="start.onnx")
@@ -95,4 +115,4 @@ def test_refused():
     run("label", small("bad", teacher_model="odd.onnx"), code=1, ranks=2, says="odd.onnx.*PRelu")
 
 
-main(test_teacher, test_student, test_flat, test_refused)
+main(test_teacher, test_outputs, test_student, test_flat, test_refused)
