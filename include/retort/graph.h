@@ -16,24 +16,32 @@ typedef struct RtOp RtOp; /* an operator family: src/graph/op.h */
 typedef enum {
   RT_VALUE_INPUT,     /* given by the caller at each run */
   RT_VALUE_PARAMETER, /* float, trained, stands in the flat buffer */
-  RT_VALUE_CONSTANT,  /* known when the graph is made */
-  RT_VALUE_RESULT     /* computed by a node */
+  RT_VALUE_STATE, /* float, kept by an operator from run to run (running statistics), stands in the buffer of state */
+  RT_VALUE_CONSTANT, /* known when the graph is made */
+  RT_VALUE_RESULT    /* computed by a node */
 } RtValueKind;
 
 /* A value that flows through the graph. */
 typedef struct {
   char *name;
   RtValueKind kind;
-  RtType type;
-  int ndim; /* results: 0, shapes are inferred by the plan */
+  RtType type; /* results: what the plan infers, see rt_plan_type */
+  int ndim;    /* results: 0, shapes are inferred by the plan */
   int64_t dim[RT_MAX_DIM];
   char *field;    /* inputs: the field of the dataset that it reads; NULL as long as it is bound to none */
   void *data;     /* constants: the elements, row-major, owned */
-  int64_t offset; /* parameters: first element in the flat buffer */
-  int64_t size;   /* parameters and constants: elements */
+  int64_t offset; /* parameters and state: first element in their buffer */
+  int64_t size;   /* all but inputs and results: elements */
+  bool weight;    /* constants: a node reads it where a weight may stand */
 } RtValue;
 
-typedef enum { RT_ATTRIBUTE_INT, RT_ATTRIBUTE_FLOAT, RT_ATTRIBUTE_STRING, RT_ATTRIBUTE_INTS } RtAttributeKind;
+typedef enum {
+  RT_ATTRIBUTE_INT,
+  RT_ATTRIBUTE_FLOAT,
+  RT_ATTRIBUTE_STRING,
+  RT_ATTRIBUTE_INTS,
+  RT_ATTRIBUTE_OTHER /* a tensor, a graph, …: no operator takes it, so that finishing refuses it */
+} RtAttributeKind;
 
 typedef struct {
   char *name;
@@ -69,6 +77,9 @@ typedef struct {
   int64_t parameters;  /* trained numbers, without padding */
   int64_t flat;        /* length of the flat buffer; each parameter starts at a multiple of 16 elements */
   float *parameter;    /* [flat] padding is zero */
+  int64_t state_flat;  /* length of the buffer of state, laid out alike */
+  float *state;        /* [state_flat] */
+  struct RtNames *names, *keys; /* of values, of metadata: the number of each */
 } RtGraph;
 
 /* An empty graph. */
@@ -88,13 +99,28 @@ PetscErrorCode rt_graph_set_int(RtGraph *graph, int node, const char *name, int6
 PetscErrorCode rt_graph_set_float(RtGraph *graph, int node, const char *name, float value);
 PetscErrorCode rt_graph_set_string(RtGraph *graph, int node, const char *name, const char *value);
 PetscErrorCode rt_graph_set_ints(RtGraph *graph, int node, const char *name, int count, const int64_t value[]);
+PetscErrorCode rt_graph_set_other(RtGraph *graph, int node, const char *name);
 /* Make a value an output of the model; the first is the one that is trained and evaluated. */
 PetscErrorCode rt_graph_add_output(RtGraph *graph, int id);
 
-/* Freeze: puts the nodes into a running order, drops those that no output needs, turns float constants that an
-   operator trains into parameters, lays out the flat buffer, and checks every node.
+/* Freeze: puts the nodes into a running order, drops those that no output needs, turns float constants into parameters
+   and state, lays out their buffers, and checks every node.
+   A float constant is trained where an operator trains what stands there (a matrix, a bias, a table), also through what
+   only changes its form: Identity, Cast between floats, Reshape, Flatten, Squeeze, Unsqueeze, Transpose, and sums and
+   products of constants. What is subtracted, multiplied or divided by is trained where it meets something that depends
+   on a parameter; before the first trained operator it is normalisation, and stays. A number without dimensions in Add,
+   Sub, Mul and Div belongs to the formula (the 0.5 of a decomposed Gelu; exporters give it as an initializer as well),
+   and stays: a single weight that is to be trained has the shape [1].
    Errors: all unsupported nodes in one message, by node name and operator; a cycle; a value that nothing computes. */
 PetscErrorCode rt_graph_finish(RtGraph *graph);
+
+/* Of a finished graph without plans: make the parameters constants whose names are like one of the patterns, which
+   commas separate and which are read as those of file names; the flat buffer is laid out anew. Errors: a pattern that
+   is like no parameter's name. */
+PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns);
+/* What is not trained of a finished graph though it stands where weights may stand: returns how many constants, and
+   writes the names of the first into text, [length]. */
+int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);
 
 /* What to call a node in messages: its name, or that of its first result. */
 const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);

@@ -30,6 +30,8 @@ PetscErrorCode rt_plan_destroy(RtPlan **plan);
 int rt_plan_shape(const RtPlan *plan, int value, int64_t dim[RT_MAX_DIM]);
 /* Type of its elements. */
 RtType rt_plan_type(const RtPlan *plan, int value);
+/* Whether they are ONNX's bool, kept as bytes that are 0 or 1. */
+bool rt_plan_truth(const RtPlan *plan, int value);
 
 /* Take over new parameters: repacks and converts weights where an operator keeps its own copy.
    Call after parameter has changed and before running. parameter: [graph->flat], must outlive the runs. */

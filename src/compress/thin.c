@@ -31,7 +31,9 @@ static PetscErrorCode place(Copy *c, int value, int *to)
   PetscFunctionBegin;
   *to = v ? c->map[value] : -1;
   if (!v || *to >= 0) PetscFunctionReturn(0);
-  data = v->kind == RT_VALUE_PARAMETER ? c->from->parameter + v->offset : v->data;
+  data = v->kind == RT_VALUE_PARAMETER ? c->from->parameter + v->offset
+         : v->kind == RT_VALUE_STATE   ? c->from->state + v->offset
+                                       : v->data;
   for (int t = 0; t < c->count; t++)
     if (c->thin[t].dense->bias == value) data = c->thin[t].bias;
   PetscCall(rt_graph_add_value(c->to, v->name, v->kind, v->type, v->ndim, v->dim, data, to));
@@ -116,13 +118,12 @@ static PetscErrorCode copy_nodes(Copy *c)
   PetscFunctionBegin;
   for (int i = 0; i < c->from->nodes; i++) {
     const RtNode *node = &c->from->node[i];
-    bool product = !strcmp(node->op->type, "Gemm") || !strcmp(node->op->type, "MatMul");
-    const RtThin *thin = product ? thin_of(c, node->input[1]) : NULL;
+    const RtThin *thin = node->op->matrix ? thin_of(c, node->input[1]) : NULL;
     bool mask = node->outputs > 1 && node->output[1] >= 0 && is_read(c->from, node->output[1]);
 
     if (thin)
       PetscCall(add_thin(c, node, thin));
-    else if (c->plain && !strcmp(node->op->type, "Dropout") && !mask)
+    else if (c->plain && node->op->random && !mask)
       PetscCall(place(c, node->input[0], &c->map[node->output[0]]));
     else
       PetscCall(copy_node(c, node));

@@ -46,6 +46,9 @@ static PetscErrorCode start_tensor(RtPlan *plan, int id)
   } else if (value->kind == RT_VALUE_CONSTANT) {
     tensor->place = RT_PLACE_CONSTANT;
     tensor->constant = value->data;
+  } else if (value->kind == RT_VALUE_STATE) {
+    tensor->place = RT_PLACE_STATE;
+    tensor->offset = value->offset;
   }
   if (value->kind != RT_VALUE_RESULT)
     RtCheck(count_elements(tensor), "the value '%s' of the model is too large for a batch of %lld", value->name,
@@ -126,22 +129,18 @@ PetscErrorCode rt_bound_create(RtPlan *plan)
   PetscFunctionReturn(0);
 }
 
-/* The only step that reads a tensor, NULL if there are several or the caller reads it. */
-static RtStep *only_reader(const RtPlan *plan, const RtTensor *tensor)
+/* The only step that reads each value, once; NULL if there are several or the caller reads it. reader: [values]. */
+static void find_readers(const RtPlan *plan, RtStep **reader, int *times)
 {
-  RtStep *reader = NULL;
-
-  for (int i = 0; i < plan->taps; i++)
-    if (&plan->tensor[plan->tap[i].value] == tensor) return NULL;
-  for (int o = 0; o < plan->graph->outputs; o++)
-    if (&plan->tensor[plan->graph->output[o]] == tensor) return NULL;
+  for (int i = 0; i < plan->taps; i++) times[plan->tap[i].value]++;
+  for (int o = 0; o < plan->graph->outputs; o++) times[plan->graph->output[o]]++;
   for (int i = 0; i < plan->steps; i++)
-    for (int k = 0; k < plan->step[i].inputs; k++)
-      if (plan->step[i].in[k] == tensor) {
-        if (reader) return NULL;
-        reader = &plan->step[i];
-      }
-  return reader;
+    for (int k = 0; k < plan->step[i].inputs; k++) {
+      int64_t id = plan->step[i].in[k] ? plan->step[i].in[k] - plan->tensor : -1;
+
+      if (id < 0) continue;
+      reader[id] = times[id]++ ? NULL : &plan->step[i];
+    }
 }
 
 /* The other operand of an Add if it is a bias over the last dimension. */
@@ -154,26 +153,34 @@ static RtTensor *bias_operand(const RtStep *add, const RtTensor *product)
   return other->size == other->dim[other->ndim - 1] && other->ndim <= product->ndim ? other : NULL;
 }
 
-void rt_bound_fuse(RtPlan *plan)
+PetscErrorCode rt_bound_fuse(RtPlan *plan)
 {
+  RtStep **reader;
+  int *times;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc2(plan->graph->values, &reader, plan->graph->values, &times));
+  find_readers(plan, reader, times);
   for (int i = 0; i < plan->steps; i++) {
     RtStep *step = &plan->step[i], *next;
     RtTensor *bias;
 
-    if (!step->op->linear || step->skip) continue;
-    next = only_reader(plan, step->out[0]);
-    if (next && step->inputs == 2 && !strcmp(next->op->type, "Add") && (bias = bias_operand(next, step->out[0]))) {
+    if (!step->op->matrix || step->skip) continue;
+    next = reader[step->out[0] - plan->tensor];
+    if (next && step->inputs == 2 && next->op->absorb == RT_ABSORB_BIAS && (bias = bias_operand(next, step->out[0]))) {
       step->in[step->inputs++] = bias;
       next->skip = true;
       step->out[0] = next->out[0];
-      next = only_reader(plan, step->out[0]);
+      next = reader[step->out[0] - plan->tensor];
     }
-    if (next && !strcmp(next->op->type, "Relu")) {
+    if (next && next->op->absorb == RT_ABSORB_RELU) {
       step->relu = next->skip = true;
       step->out[0] = next->out[0];
       step->needs |= RT_NEEDS_OUTPUT;
     }
   }
+  PetscCall(PetscFree2(reader, times));
+  PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_bound_prune(RtPlan *plan)

@@ -22,7 +22,7 @@ struct RtPlan {
 /* Shapes, folding, names for the same storage: fills tensor and step. Errors: by node name. */
 PetscErrorCode rt_bound_create(RtPlan *plan);
 /* Let a matrix product do the bias and the Relu that follow it. */
-void rt_bound_fuse(RtPlan *plan);
+PetscErrorCode rt_bound_fuse(RtPlan *plan);
 /* Mark what the taps do not need with `skip`. */
 PetscErrorCode rt_bound_prune(RtPlan *plan);
 /* Decide where gradients go: din, dadd. Only for training. Errors: a tap that depends on no parameter. */

@@ -9,6 +9,7 @@
 typedef enum {
   RT_PLACE_WORK,      /* in the slab of the work, at `offset` */
   RT_PLACE_PARAMETER, /* in the flat buffer, at element `offset` */
+  RT_PLACE_STATE,     /* in the buffer of state, at element `offset` */
   RT_PLACE_CONSTANT   /* at `constant` */
 } RtPlace;
 
@@ -21,7 +22,8 @@ struct RtTensor {
   int64_t dim[RT_MAX_DIM];
   int64_t size; /* elements */
   RtPlace place;
-  int64_t offset;       /* bytes in the slab, or elements in the flat buffer */
+  bool truth;           /* bytes that are 0 or 1: ONNX's bool */
+  int64_t offset;       /* bytes in the slab, or elements in a flat buffer */
   const void *constant; /* elements, row-major: constants, and results that could be folded */
   void *folded;         /* constant, where the plan owns it */
   RtTensor *root;       /* whose storage this is; itself if its own */
@@ -61,7 +63,8 @@ struct RtWork {
   const RtPlan *plan;
   int slot; /* 0 … threads - 1: which of the works that may run at once */
   char *slab;
-  const float *parameter;
+  const float *parameter, *state;
+  float *next_state; /* [graph->state_flat] in training: the statistics of this run; what no step writes is the state */
   const char *packed;
   float *gradient; /* during backward */
   uint64_t seed;
@@ -71,23 +74,61 @@ struct RtWork {
 
 enum { RT_NEEDS_INPUT = 1, RT_NEEDS_OUTPUT = 2 };
 
+/* An attribute that an operator knows, from one opset to another; 0: from the first, to the newest. */
+typedef struct {
+  const char *name;
+  RtAttributeKind kind;
+  int64_t first, last;
+} RtOpAttribute;
+
+/* For the row of an operator: its attributes, with the end of the table behind them. */
+#define RT_OP_ATTRIBUTES(...)                                                                                          \
+  (const RtOpAttribute[])                                                                                              \
+  {                                                                                                                    \
+    __VA_ARGS__,                                                                                                       \
+    {                                                                                                                  \
+      0                                                                                                                \
+    }                                                                                                                  \
+  }
+
+typedef enum {
+  RT_ABSORB_NOTHING,
+  RT_ABSORB_BIAS, /* adds a vector over the last dimension, its input 0 or 1: becomes the product's input 2 */
+  RT_ABSORB_RELU
+} RtAbsorb;
+
 struct RtOp {
   const char *type; /* ONNX operator */
   int inputs_min, inputs_max;
-  int64_t opset_min;  /* earliest opset with this meaning */
-  unsigned trainable; /* bit i: a float constant at input i is a parameter */
-  unsigned needs;     /* what backward reads: RT_NEEDS_INPUT, RT_NEEDS_OUTPUT */
-  bool renames;       /* the output's elements are those of input 0, in their order */
-  bool softmax;       /* gives the probabilities, or their logarithms, whose logits are input 0 */
-  bool linear;        /* a matrix product that can do the bias (as input 2) and the Relu that follow it */
-  bool host;          /* computes sizes: runs when the plan is made, through fold */
+  int outputs_max;   /* 0 means 1 */
+  int64_t opset_min; /* earliest opset with this meaning */
+  unsigned needs;    /* what backward reads: RT_NEEDS_INPUT, RT_NEEDS_OUTPUT */
+  /* What inputs are, bit i for input i (those beyond the last bit are like it): */
+  unsigned trainable; /* a float constant there is a parameter */
+  unsigned factors;   /* it is one where another input depends on a parameter; a number without dimensions never is */
+  unsigned passes;    /* what the result is, constants there are: parameters, if it stands where one is trained */
+  unsigned state;     /* a float constant there is state: see rt_op_next_state */
+  unsigned truth;     /* ONNX wants bool there, which Retort keeps as bytes */
+  /* Whether `passes` and `renames` hold for a node; NULL: always. */
+  bool (*carries)(const RtNode *node);
+  /* RT_OP_ATTRIBUTES(…), NULL where it has none. A node with another attribute, or one of another kind, is refused. */
+  const RtOpAttribute *attributes;
+  bool renames;    /* the output's elements are those of input 0, in their order */
+  bool softmax;    /* gives the probabilities, or their logarithms, whose logits are input 0 */
+  bool matrix;     /* a matrix product x W of inputs 0 and 1, which can do what absorbs in what follows it */
+  RtAbsorb absorb; /* what a matrix product before it may do in its place */
+  bool resizes;    /* input 1 holds the lengths of the result, which may name the number of samples */
+  bool same;       /* the result is input 0, with its shape */
+  bool host;       /* computes sizes: runs when the plan is made, through fold */
+  /* Whether a node draws random numbers in training, and gives its input 0 otherwise. NULL: no. */
+  bool (*random)(const RtGraph *graph, const RtNode *node);
   /* Write into `why` if the node's attributes or inputs are not supported; leave it empty if they are. May be NULL. */
   PetscErrorCode (*check)(const RtGraph *graph, const RtNode *node, char *why, size_t length);
-  /* Set type and shape of the outputs from the inputs. May set out->root = in->root: the output is another name for
-     the input's elements. */
+  /* Set type and shape of the outputs from the inputs. May set out->root = in->root of any of them: it is another name
+     for the input's elements; a step all of whose outputs are such names, or constants, does not run. */
   PetscErrorCode (*shape)(RtStep *step);
-  /* Compute out->folded (PetscMalloc) when the plan is made. Called if all inputs are constants, and always for host
-     operators, which see to it themselves that what they read is constant. NULL: cannot be folded. */
+  /* Compute `folded` (PetscMalloc) of all outputs when the plan is made. Called if all inputs are constants, and always
+     for host operators, which see to it themselves that what they read is constant. NULL: cannot be folded. */
   PetscErrorCode (*fold)(RtStep *step);
   /* Make primitives; set scratch_size, keep_size, packed_size. May be NULL. */
   PetscErrorCode (*setup)(RtStep *step);
@@ -103,12 +144,20 @@ static inline void *rt_op_data(const RtWork *work, const RtTensor *tensor)
 {
   if (tensor->place == RT_PLACE_WORK) return work->slab + tensor->root->offset;
   if (tensor->place == RT_PLACE_PARAMETER) return (void *)(work->parameter + tensor->root->offset);
+  if (tensor->place == RT_PLACE_STATE) return (void *)(work->state + tensor->root->offset);
   return (void *)tensor->constant;
 }
-/* Gradient of an output, to read (and to change in place). */
+/* Gradient of an output, to read (and to change in place). NULL where nothing that is trained by reads the output: its
+   gradient is zero. Only one of several outputs can be without: backward is not called where all are. */
 static inline float *rt_op_dout(const RtWork *work, const RtTensor *tensor)
 {
-  return (float *)(work->slab + tensor->root->doffset);
+  return tensor->root->doffset < 0 ? NULL : (float *)(work->slab + tensor->root->doffset);
+}
+/* Where forward writes, in training, what the state at input i becomes by the rows of this run alone. The trainer takes
+   the mean over all lanes of a step. NULL: not in training. */
+static inline float *rt_op_next_state(const RtWork *work, const RtStep *step, int i)
+{
+  return work->next_state ? work->next_state + step->in[i]->root->offset : NULL;
 }
 /* Where backward writes the gradient of input i, overwriting; NULL where it is not wanted. For a parameter this is its
    slice of the gradient buffer. */

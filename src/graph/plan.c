@@ -29,7 +29,7 @@ PetscErrorCode rt_plan_create(const RtGraph *graph, const RtPlanParams *params, 
   p->params.threads = PetscMax(1, params->threads);
   error = copy_taps(p);
   if (!error) error = rt_bound_create(p);
-  if (!error) rt_bound_fuse(p);
+  if (!error) error = rt_bound_fuse(p);
   if (!error) error = rt_bound_prune(p);
   if (!error && params->training) error = rt_bound_differentiate(p);
   for (int s = 0; !error && s < p->steps; s++) {
@@ -85,6 +85,11 @@ int rt_plan_shape(const RtPlan *plan, int value, int64_t dim[RT_MAX_DIM])
 RtType rt_plan_type(const RtPlan *plan, int value)
 {
   return plan->tensor[value].type;
+}
+
+bool rt_plan_truth(const RtPlan *plan, int value)
+{
+  return plan->tensor[value].truth;
 }
 
 PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter)

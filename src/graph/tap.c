@@ -20,7 +20,7 @@ int rt_tap_logits(const RtGraph *graph)
   int id = graph->output[0];
   const RtNode *node = producer(graph, id);
 
-  while (node && node->op->renames && node->output[0] == id) {
+  while (node && node->op->renames && (!node->op->carries || node->op->carries(node)) && node->output[0] == id) {
     id = node->input[0];
     node = producer(graph, id);
   }
@@ -32,7 +32,7 @@ static bool is_product(const RtGraph *graph, const RtNode *node)
 {
   const RtValue *weight;
 
-  if (!node->op->linear) return false;
+  if (!node->op->matrix) return false;
   weight = &graph->value[node->input[1]];
   return weight->ndim == 2 && (weight->kind == RT_VALUE_PARAMETER || weight->kind == RT_VALUE_CONSTANT);
 }

@@ -2,8 +2,6 @@
 
 #include "graph/op.h"
 
-#include <string.h>
-
 /* How many inputs of nodes, and outputs of the graph, a value is. node: the last that reads it. */
 static int count_readers(const RtGraph *graph, int value, int *node)
 {
@@ -41,7 +39,8 @@ static void find_add(const RtGraph *graph, RtDense *dense)
   for (int k = 0; count_readers(graph, dense->output, &node) == 1 && node >= 0 && k < 2; k++) {
     const RtNode *add = &graph->node[node];
 
-    if (strcmp(add->op->type, "Add") || add->input[k] == dense->output || !is_bias(graph, add->input[k], dense->out))
+    if (add->op->absorb != RT_ABSORB_BIAS || add->input[k] == dense->output ||
+        !is_bias(graph, add->input[k], dense->out))
       continue;
     dense->bias = add->input[k];
     dense->add = node;
@@ -53,10 +52,9 @@ static void find_add(const RtGraph *graph, RtDense *dense)
 static bool is_dense(const RtGraph *graph, int index, RtDense *dense)
 {
   const RtNode *node = &graph->node[index];
-  bool gemm = !strcmp(node->op->type, "Gemm");
   const RtValue *weight;
 
-  if (!gemm && strcmp(node->op->type, "MatMul")) return false;
+  if (!node->op->matrix) return false;
   weight = &graph->value[node->input[1]];
   if (!is_own_parameter(graph, node->input[1]) || weight->ndim != 2) return false;
   if (graph->value[node->input[0]].kind != RT_VALUE_RESULT && graph->value[node->input[0]].kind != RT_VALUE_INPUT)
@@ -67,15 +65,14 @@ static bool is_dense(const RtGraph *graph, int index, RtDense *dense)
                      .weight = node->input[1],
                      .bias = -1,
                      .output = node->output[0]};
-  dense->transposed = gemm && rt_graph_attribute_int(node, "transB", 0);
+  dense->transposed = rt_graph_attribute_int(node, "transB", 0);
   dense->in = weight->dim[dense->transposed];
   dense->out = weight->dim[!dense->transposed];
-  if (!gemm) {
+  if (rt_graph_attribute_int(node, "transA", 0) || rt_graph_attribute_float(node, "alpha", 1) != 1) return false;
+  if (node->inputs < 3 || node->input[2] < 0) {
     find_add(graph, dense);
     return true;
   }
-  if (rt_graph_attribute_int(node, "transA", 0) || rt_graph_attribute_float(node, "alpha", 1) != 1) return false;
-  if (node->inputs < 3 || node->input[2] < 0) return true;
   dense->bias = node->input[2];
   return rt_graph_attribute_float(node, "beta", 1) == 1 && is_bias(graph, dense->bias, dense->out);
 }
@@ -95,7 +92,7 @@ static bool is_product(const RtGraph *graph, const RtNode *node)
 {
   const RtValue *weight;
 
-  if (strcmp(node->op->type, "Gemm") && strcmp(node->op->type, "MatMul")) return false;
+  if (!node->op->matrix) return false;
   weight = &graph->value[node->input[1]];
   return weight->ndim == 2 && (weight->kind == RT_VALUE_PARAMETER || weight->kind == RT_VALUE_CONSTANT);
 }

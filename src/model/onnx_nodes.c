@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MOST_ENDS = 65536 }; /* inputs or outputs of one node */
+enum { MOST_ENDS = 65536 /* inputs or outputs of one node */, MOST_ATTRIBUTES = 256 };
 
 bool rt_onnx_nodes_default_domain(const char *domain)
 {
@@ -40,11 +40,31 @@ PetscErrorCode rt_onnx_nodes_add_constant(RtGraph *graph, const Onnx__TensorProt
   PetscFunctionReturn(0);
 }
 
+/* The type of a Constant's attribute; undefined where it is not supported. */
+static Onnx__AttributeProto__AttributeType constant_type(const char *form)
+{
+  static const struct {
+    const char *form;
+    Onnx__AttributeProto__AttributeType type;
+  } forms[] = {
+      {"value", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR},
+      {"value_float", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT},
+      {"value_int", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT},
+      {"value_floats", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS},
+      {"value_ints", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS},
+  };
+
+  for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++)
+    if (!strcmp(forms[i].form, form)) return forms[i].type;
+  return ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED;
+}
+
 /* A Constant node has one attribute, in one of several forms. */
 static PetscErrorCode add_constant_node(RtGraph *graph, const Onnx__NodeProto *node, RtExternal *external)
 {
   const char *name = node->output[0], *form;
   Onnx__AttributeProto *attribute;
+  Onnx__AttributeProto__AttributeType type;
   int64_t count;
   int id;
 
@@ -53,9 +73,15 @@ static PetscErrorCode add_constant_node(RtGraph *graph, const Onnx__NodeProto *n
           name_of(node), node->n_attribute);
   attribute = node->attribute[0];
   form = attribute->name;
-  if (!strcmp(form, "value") && attribute->t) {
-    Onnx__TensorProto tensor = *attribute->t; /* tensors in nodes have no names */
+  PetscCall(rt_onnx_wire_name(form, "an attribute"));
+  type = constant_type(form);
+  RtCheck(type != ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED && attribute->type == type,
+          "the Constant '%s' holds a '%.100s', which is not supported or not of its type", name_of(node), form);
+  if (!strcmp(form, "value")) {
+    Onnx__TensorProto tensor; /* tensors in nodes have no names */
 
+    RtCheck(attribute->t, "the Constant '%s' has no tensor", name_of(node));
+    tensor = *attribute->t;
     tensor.name = (char *)name;
     PetscCall(rt_onnx_nodes_add_constant(graph, &tensor, external));
   } else if (!strcmp(form, "value_float")) {
@@ -65,42 +91,15 @@ static PetscErrorCode add_constant_node(RtGraph *graph, const Onnx__NodeProto *n
   } else if (!strcmp(form, "value_floats")) {
     count = (int64_t)attribute->n_floats;
     PetscCall(rt_graph_add_value(graph, name, RT_VALUE_CONSTANT, RT_FLOAT, 1, &count, attribute->floats, &id));
-  } else if (!strcmp(form, "value_ints")) {
+  } else {
     count = (int64_t)attribute->n_ints;
     PetscCall(rt_graph_add_value(graph, name, RT_VALUE_CONSTANT, RT_INT64, 1, &count, attribute->ints, &id));
-  } else {
-    PetscCall(rt_onnx_wire_name(form, "an attribute"));
-    RtFail("the Constant '%s' holds a '%.100s', which is not supported", name_of(node), form);
   }
   PetscFunctionReturn(0);
 }
 
-/* Retort's type of a value, where the file declares one; results are float otherwise. */
-static RtType declared_type(const Onnx__GraphProto *proto, const char *name)
-{
-  for (size_t i = 0; i < proto->n_output; i++) {
-    const Onnx__ValueInfoProto *output = proto->output[i];
-
-    if (!output->name || strcmp(output->name, name) || !output->type) continue;
-    if (output->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !output->type->tensor_type) continue;
-    switch (output->type->tensor_type->elem_type) {
-    case ONNX__TENSOR_PROTO__DATA_TYPE__UINT8:
-    case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
-      return RT_UINT8;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
-      return RT_INT32;
-    case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
-      return RT_INT64;
-    default:
-      return RT_FLOAT;
-    }
-  }
-  return RT_FLOAT;
-}
-
 /* Check what names a node, and make the values it computes, so that nodes may read them in any order. */
-static PetscErrorCode add_results(RtGraph *graph, const Onnx__GraphProto *proto, const Onnx__NodeProto *node,
-                                  RtExternal *external)
+static PetscErrorCode add_results(RtGraph *graph, const Onnx__NodeProto *node, RtExternal *external)
 {
   int id;
 
@@ -110,6 +109,8 @@ static PetscErrorCode add_results(RtGraph *graph, const Onnx__GraphProto *proto,
   if (node->name && node->name[0]) PetscCall(rt_onnx_wire_name(node->name, "a node"));
   RtCheck(node->n_output > 0 && node->n_output < MOST_ENDS && node->n_input < MOST_ENDS,
           "a node with the operator '%s' has %zu inputs and %zu outputs", node->op_type, node->n_input, node->n_output);
+  RtCheck(node->n_attribute < MOST_ATTRIBUTES, "a node with the operator '%s' has %zu attributes", node->op_type,
+          node->n_attribute);
   PetscCall(rt_onnx_wire_name(node->output[0], "the first output of a node"));
   for (size_t k = 0; k < node->n_output; k++)
     if (node->output[k][0]) PetscCall(rt_onnx_wire_name(node->output[k], "an output of a node"));
@@ -119,12 +120,10 @@ static PetscErrorCode add_results(RtGraph *graph, const Onnx__GraphProto *proto,
   }
   for (size_t k = 0; k < node->n_output; k++)
     if (node->output[k][0])
-      PetscCall(rt_graph_add_value(graph, node->output[k], RT_VALUE_RESULT, declared_type(proto, node->output[k]), 0,
-                                   NULL, NULL, &id));
+      PetscCall(rt_graph_add_value(graph, node->output[k], RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &id));
   PetscFunctionReturn(0);
 }
 
-/* Other kinds of attributes are marked with a text, so that an operator that knows the name can object. */
 static PetscErrorCode set_attribute(RtGraph *graph, int node, const Onnx__AttributeProto *attribute)
 {
   char *text;
@@ -157,15 +156,13 @@ static PetscErrorCode set_attribute(RtGraph *graph, int node, const Onnx__Attrib
     PetscCall(PetscFree(text));
     PetscCall(error);
     break;
-  case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR:
-    PetscCall(rt_graph_set_string(graph, node, attribute->name, "(tensor)"));
-    break;
   default:
-    PetscCall(rt_graph_set_string(graph, node, attribute->name, "(not supported)"));
+    PetscCall(rt_graph_set_other(graph, node, attribute->name));
   }
   PetscFunctionReturn(0);
 }
 
+/* Of any type: finishing refuses another. */
 static int64_t int_attribute(const Onnx__NodeProto *node, const char *name)
 {
   for (size_t k = 0; k < node->n_attribute; k++)
@@ -186,7 +183,7 @@ static PetscErrorCode add_ends(RtGraph *graph, const RtOp *op, const Onnx__NodeP
     RtCheck(input[k] >= 0, "the node '%s' (%s) reads '%s', which nothing in the model computes", name_of(node),
             node->op_type, node->input[k]);
   }
-  if (!strcmp(op->type, "Reshape") && node->n_input > 1 && input[0] >= 0 && input[1] >= 0)
+  if (op->resizes && node->n_input > 1 && input[0] >= 0 && input[1] >= 0)
     PetscCall(rt_onnx_fixed_release(graph, samples, int_attribute(node, "allowzero"), input[0], &input[1]));
   for (size_t k = 0; k < node->n_output; k++)
     output[k] = node->output[k][0] ? rt_graph_find(graph, node->output[k]) : -1;
@@ -217,7 +214,7 @@ PetscErrorCode rt_onnx_nodes_add(RtGraph *graph, const Onnx__GraphProto *proto, 
   int64_t samples = rt_onnx_fixed_samples(graph, proto);
 
   PetscFunctionBegin;
-  for (size_t i = 0; i < proto->n_node; i++) PetscCall(add_results(graph, proto, proto->node[i], external));
+  for (size_t i = 0; i < proto->n_node; i++) PetscCall(add_results(graph, proto->node[i], external));
   for (size_t i = 0; i < proto->n_node; i++)
     if (!is_constant(proto->node[i])) PetscCall(add_node(graph, proto->node[i], samples));
   PetscFunctionReturn(0);

@@ -57,7 +57,8 @@ static int64_t version_for(int64_t opset)
 }
 
 /* A dimension is a number, RT_BATCH, a free axis, or 0 where only the axis is known. */
-static PetscErrorCode make_info(RtProto *proto, int id, int ndim, const int64_t dim[], Onnx__ValueInfoProto **info)
+static PetscErrorCode make_info(RtProto *proto, int id, int32_t type, int ndim, const int64_t dim[],
+                                Onnx__ValueInfoProto **info)
 {
   struct {
     Onnx__ValueInfoProto info;
@@ -78,7 +79,7 @@ static PetscErrorCode make_info(RtProto *proto, int id, int ndim, const int64_t 
   all->type.value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
   all->type.tensor_type = &all->tensor;
   all->tensor.has_elem_type = 1;
-  all->tensor.elem_type = onnx_type(proto->graph->value[id].type);
+  all->tensor.elem_type = type;
   all->tensor.shape = &all->shape;
   all->shape.n_dim = (size_t)ndim;
   all->shape.dim = all->dims;
@@ -110,7 +111,8 @@ static PetscErrorCode make_inputs(RtProto *proto)
   for (int i = 0; i < graph->inputs; i++) {
     const RtValue *value = &graph->value[graph->input[i]];
 
-    PetscCall(make_info(proto, graph->input[i], value->ndim, value->dim, &proto->message.input[i]));
+    PetscCall(
+        make_info(proto, graph->input[i], onnx_type(value->type), value->ndim, value->dim, &proto->message.input[i]));
   }
   proto->message.n_input = (size_t)graph->inputs;
   PetscFunctionReturn(0);
@@ -146,13 +148,15 @@ static PetscErrorCode make_outputs_with(RtProto *proto, const Probe *probe)
   PetscCall(take(proto, (size_t)graph->outputs, sizeof(void *), &proto->message.output));
   for (int o = 0; o < graph->outputs; o++) {
     int64_t dim[3][RT_MAX_DIM], made[RT_MAX_DIM];
-    int ndim = 0;
+    int id = graph->output[o], ndim = 0;
+    int32_t type = rt_plan_truth(probe->plan[0], id) ? (int32_t)ONNX__TENSOR_PROTO__DATA_TYPE__BOOL
+                                                     : onnx_type(rt_plan_type(probe->plan[0], id));
 
     for (int p = 0; p < 3; p++)
-      if (probe->plan[p]) ndim = rt_plan_shape(probe->plan[p], graph->output[o], dim[p]);
+      if (probe->plan[p]) ndim = rt_plan_shape(probe->plan[p], id, dim[p]);
     for (int i = 0; i < ndim; i++)
       made[i] = dimension_of(graph, probe, (int64_t[]){dim[0][i], dim[1][i], probe->plan[2] ? dim[2][i] : 0});
-    PetscCall(make_info(proto, graph->output[o], ndim, made, &proto->message.output[o]));
+    PetscCall(make_info(proto, id, type, ndim, made, &proto->message.output[o]));
   }
   proto->message.n_output = (size_t)graph->outputs;
   PetscFunctionReturn(0);
@@ -205,12 +209,13 @@ static void make_tensor(const RtGraph *graph, const RtValue *value, bool is_bool
   tensor->data_type = is_bool ? ONNX__TENSOR_PROTO__DATA_TYPE__BOOL : onnx_type(value->type);
   tensor->has_raw_data = 1;
   tensor->raw_data.len = (size_t)value->size * rt_types_size(value->type);
-  tensor->raw_data.data =
-      value->kind == RT_VALUE_PARAMETER ? (uint8_t *)(graph->parameter + value->offset) : (uint8_t *)value->data;
+  tensor->raw_data.data = value->kind == RT_VALUE_PARAMETER ? (uint8_t *)(graph->parameter + value->offset)
+                          : value->kind == RT_VALUE_STATE   ? (uint8_t *)(graph->state + value->offset)
+                                                            : value->data;
 }
 
-/* Parameters and constants that a node reads, in the order of values. Retort keeps truth values as bytes; Dropout's
-   third input is the one that ONNX wants as bool. */
+/* Parameters, state and constants that a node reads, in the order of values. Retort keeps truth values as bytes: they
+   are bool where the operator wants them so. */
 static PetscErrorCode make_initializers(RtProto *proto)
 {
   enum { READ = 1, BOOL = 2 };
@@ -228,14 +233,14 @@ static PetscErrorCode make_initializers(RtProto *proto)
     for (int k = 0; k < node->inputs; k++) {
       if (node->input[k] < 0) continue;
       use[node->input[k]] |= READ;
-      if (k == 2 && !strcmp(node->op->type, "Dropout")) use[node->input[k]] |= BOOL;
+      if (node->op->truth >> k & 1) use[node->input[k]] |= BOOL;
     }
   }
   for (int i = 0; i < graph->values; i++) {
     const RtValue *value = &graph->value[i];
     size_t count = proto->message.n_initializer;
 
-    if (!use[i] || (value->kind != RT_VALUE_PARAMETER && value->kind != RT_VALUE_CONSTANT)) continue;
+    if (!use[i] || value->kind == RT_VALUE_INPUT || value->kind == RT_VALUE_RESULT) continue;
     make_tensor(graph, value, (use[i] & BOOL) && value->type == RT_UINT8, &tensor[count]);
     proto->message.initializer[count] = &tensor[count];
     proto->message.n_initializer++;
@@ -277,6 +282,8 @@ static PetscErrorCode make_attributes(RtProto *proto, const RtNode *node, Onnx__
       to->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
       to->n_ints = (size_t)from->count;
       to->ints = from->ints;
+      break;
+    case RT_ATTRIBUTE_OTHER: /* not in a finished graph */
       break;
     }
   }

@@ -127,10 +127,10 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
   PetscFunctionReturn(0);
 }
 
-/* Shape of the output for two samples. */
-static PetscErrorCode output_shape(const RtGraph *graph, int *ndim, int64_t *dim)
+/* Shape of the output for a number of samples. */
+static PetscErrorCode output_shape(const RtGraph *graph, int64_t batch, int *ndim, int64_t *dim)
 {
-  RtPlanParams params = {.batch = 2};
+  RtPlanParams params = {.batch = batch};
   RtPlan *plan;
 
   PetscFunctionBegin;
@@ -146,7 +146,7 @@ PetscErrorCode rt_recipe_width(const RtGraph *graph, int *width)
   int ndim = 0;
 
   PetscFunctionBegin;
-  PetscCall(output_shape(graph, &ndim, dim));
+  PetscCall(output_shape(graph, 2, &ndim, dim));
   *width = (int)dim[ndim - 1];
   PetscFunctionReturn(0);
 }
@@ -184,17 +184,35 @@ static PetscErrorCode check_inputs(const RtGraph *graph, const RtDatasetInfo *in
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what)
+/* The model must take any number of samples, and give each a row of its own: lanes and the ends of data sets are of all
+   lengths, down to 1. */
+static PetscErrorCode check_rows(const RtGraph *graph, const char *what, int64_t *width)
 {
-  int64_t dim[RT_MAX_DIM], width = info->classes ? info->classes : info->targets;
+  int64_t dim[RT_MAX_DIM];
   int ndim = 0;
 
   PetscFunctionBegin;
+  for (int64_t batch = 3; batch >= 1; batch--) {
+    PetscCall(output_shape(graph, batch, &ndim, dim));
+    RtCheck(
+        ndim == 2 && dim[0] == batch && (batch == 3 || dim[1] == *width),
+        "the %s's output is not one row a sample: %lld sample%s gave it %d dimensions, the first of length %lld; the "
+        "first axis must count samples in every node",
+        what, (long long)batch, batch == 1 ? "" : "s", ndim, (long long)(ndim ? dim[0] : 0));
+    *width = dim[1];
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_recipe_check(const RtGraph *graph, const RtDatasetInfo *info, const char *what)
+{
+  int64_t given = 0, width = info->classes ? info->classes : info->targets;
+
+  PetscFunctionBegin;
   PetscCall(check_inputs(graph, info, what));
-  PetscCall(output_shape(graph, &ndim, dim));
-  RtCheck(ndim == 2 && dim[0] == 2, "the %s's output is not one row a sample", what);
-  RtCheck(!width || dim[1] == width, "the %s gives %lld numbers a sample, the dataset has %lld %s", what,
-          (long long)dim[1], (long long)width, info->classes ? "classes" : "targets");
+  PetscCall(check_rows(graph, what, &given));
+  RtCheck(!width || given == width, "the %s gives %lld numbers a sample, the dataset has %lld %s", what,
+          (long long)given, (long long)width, info->classes ? "classes" : "targets");
   PetscCall(check_finite(graph, what));
   PetscFunctionReturn(0);
 }

@@ -38,6 +38,7 @@ const RtOp rt_op_relu = {.type = "Relu",
                          .inputs_max = 1,
                          .opset_min = 6,
                          .needs = RT_NEEDS_OUTPUT,
+                         .absorb = RT_ABSORB_RELU,
                          .shape = shape,
                          .forward = forward,
                          .backward = backward};

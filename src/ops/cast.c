@@ -1,7 +1,10 @@
-/* Cast between float, int64, int32 and uint8; a cast to the same type is another name for the input. */
+/* Cast between float, int64, int32, uint8 and bool; a cast to the same type is another name for the input. To bool,
+   what is not 0 becomes 1, also NaN; to whole numbers, fractions are cut off. */
 #include "ops/families.h"
 
 #include <stdio.h>
+
+enum { ONNX_BOOL = 9 };
 
 /* Numbers of ONNX's TensorProto.DataType; double is taken as float, bool as uint8. */
 static bool type_of(int64_t onnx, RtType *type)
@@ -12,7 +15,7 @@ static bool type_of(int64_t onnx, RtType *type)
     *type = RT_FLOAT;
     return true;
   case 2:
-  case 9:
+  case ONNX_BOOL:
     *type = RT_UINT8;
     return true;
   case 6:
@@ -41,12 +44,14 @@ static PetscErrorCode shape(RtStep *step)
 {
   const RtTensor *x = step->in[0];
   RtTensor *y = step->out[0];
+  int64_t to = rt_graph_attribute_int(step->node, "to", 0);
 
   PetscFunctionBegin;
-  (void)type_of(rt_graph_attribute_int(step->node, "to", 0), &y->type);
+  (void)type_of(to, &y->type);
+  y->truth = to == ONNX_BOOL;
   y->ndim = x->ndim;
   for (int i = 0; i < x->ndim; i++) y->dim[i] = x->dim[i];
-  if (y->type == x->type) y->root = x->root;
+  if (y->type == x->type && (x->truth || !y->truth)) y->root = x->root;
   PetscFunctionReturn(0);
 }
 
@@ -91,7 +96,9 @@ static void convert(const RtStep *step, const void *from, void *to)
   const uint8_t *byte = from;
   float *number = to;
 
-  if (step->in[0]->type == RT_UINT8 && step->out[0]->type == RT_FLOAT)
+  if (step->out[0]->truth)
+    for (int64_t i = 0; i < step->out[0]->size; i++) ((uint8_t *)to)[i] = get(from, step->in[0]->type, i) != 0;
+  else if (step->in[0]->type == RT_UINT8 && step->out[0]->type == RT_FLOAT)
     for (int64_t i = 0; i < step->out[0]->size; i++) number[i] = byte[i];
   else
     for (int64_t i = 0; i < step->out[0]->size; i++) put(to, step->out[0]->type, i, get(from, step->in[0]->type, i));
@@ -114,11 +121,21 @@ static PetscErrorCode forward(const RtStep *step, RtWork *work)
   PetscFunctionReturn(0);
 }
 
+static bool to_float(const RtNode *node)
+{
+  RtType type;
+
+  return type_of(rt_graph_attribute_int(node, "to", 0), &type) && type == RT_FLOAT;
+}
+
 const RtOp rt_op_cast = {.type = "Cast",
                          .inputs_min = 1,
                          .inputs_max = 1,
                          .opset_min = 6,
                          .renames = true,
+                         .passes = 1,
+                         .carries = to_float,
+                         .attributes = RT_OP_ATTRIBUTES({.name = "to", .kind = RT_ATTRIBUTE_INT}),
                          .check = check,
                          .shape = shape,
                          .fold = fold,

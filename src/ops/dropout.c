@@ -51,6 +51,7 @@ static PetscErrorCode shape(RtStep *step)
   for (int k = 0; k < step->outputs; k++) {
     if (!step->out[k]) continue;
     step->out[k]->type = k == 0 ? x->type : RT_UINT8;
+    step->out[k]->truth = k == 1;
     step->out[k]->ndim = x->ndim;
     for (int i = 0; i < x->ndim; i++) step->out[k]->dim[i] = x->dim[i];
   }
@@ -133,11 +134,24 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
   PetscFunctionReturn(0);
 }
 
+static bool drops(const RtGraph *graph, const RtNode *node)
+{
+  const RtValue *ratio = node->inputs > 1 && node->input[1] >= 0 ? &graph->value[node->input[1]] : NULL;
+
+  if (graph->opset < 12) return rt_graph_attribute_float(node, "ratio", 0.5f) > 0;
+  return !ratio || !ratio->data || !ratio->size || ratio->type != RT_FLOAT || ((const float *)ratio->data)[0] > 0;
+}
+
 const RtOp rt_op_dropout = {.type = "Dropout",
                             .inputs_min = 1,
                             .inputs_max = 3,
+                            .outputs_max = 2,
                             .opset_min = 7,
                             .renames = true,
+                            .truth = 1 << 2,
+                            .attributes = RT_OP_ATTRIBUTES({.name = "ratio", .kind = RT_ATTRIBUTE_FLOAT, .last = 11},
+                                                           {.name = "seed", .kind = RT_ATTRIBUTE_INT, .first = 12}),
+                            .random = drops,
                             .shape = shape,
                             .setup = setup,
                             .forward = forward,

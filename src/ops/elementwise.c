@@ -158,14 +158,15 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
   PetscFunctionReturn(0);
 }
 
-#define ELEMENTWISE(name, trained, reads)                                                                              \
+#define ELEMENTWISE(name, trained, reads, absorbed)                                                                    \
   {                                                                                                                    \
-    .type = name, .inputs_min = 2, .inputs_max = 2, .opset_min = 7, .trainable = trained, .needs = reads,              \
-    .shape = shape, .fold = fold, .setup = setup, .forward = forward, .backward = backward                             \
+    .type = name, .inputs_min = 2, .inputs_max = 2, .opset_min = 7, .trainable = trained, .factors = 3, .passes = 3,   \
+    .needs = reads, .absorb = absorbed, .shape = shape, .fold = fold, .setup = setup, .forward = forward,              \
+    .backward = backward                                                                                               \
   }
 
-/* The constant of an Add is a bias. What is subtracted, multiplied or divided by is normalisation, and stays. */
-const RtOp rt_op_add = ELEMENTWISE("Add", 3, 0);
-const RtOp rt_op_sub = ELEMENTWISE("Sub", 0, 0);
-const RtOp rt_op_mul = ELEMENTWISE("Mul", 0, RT_NEEDS_INPUT);
-const RtOp rt_op_div = ELEMENTWISE("Div", 0, RT_NEEDS_INPUT);
+/* The constant of an Add is a bias wherever it stands. */
+const RtOp rt_op_add = ELEMENTWISE("Add", 3, 0, RT_ABSORB_BIAS);
+const RtOp rt_op_sub = ELEMENTWISE("Sub", 0, 0, RT_ABSORB_NOTHING);
+const RtOp rt_op_mul = ELEMENTWISE("Mul", 0, RT_NEEDS_INPUT, RT_ABSORB_NOTHING);
+const RtOp rt_op_div = ELEMENTWISE("Div", 0, RT_NEEDS_INPUT, RT_ABSORB_NOTHING);

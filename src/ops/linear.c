@@ -70,7 +70,6 @@ static PetscErrorCode shape_matmul(RtStep *step)
 
 static PetscErrorCode make_products(RtStep *step, Linear *l)
 {
-  bool parameter = step->in[1]->place == RT_PLACE_PARAMETER;
   RtProductParams forward = {.m = l->m,
                              .n = l->n,
                              .k = l->k,
@@ -79,7 +78,7 @@ static PetscErrorCode make_products(RtStep *step, Linear *l)
                              .bias = l->fast_bias,
                              .relu = step->relu && !l->slow,
                              .bf16 = l->bf16,
-                             .packed = parameter && l->batches == 1 && !step->training,
+                             .packed = step->in[1]->place != RT_PLACE_WORK && l->batches == 1 && !step->training,
                              .threads = step->threads};
   /* dA: [m, k] = dY [m, n] Bᵀ; stored transposed it is [k, m] = B dYᵀ */
   RtProductParams input = {.m = l->ta ? l->k : l->m,
@@ -127,8 +126,8 @@ static PetscErrorCode setup(RtStep *step)
   l->m = b->ndim == 2 ? a->size / l->k : a->dim[a->ndim - 2];
   l->fast_bias = c && l->alpha == 1 && l->beta == 1 && c->ndim && c->size == l->n && c->dim[c->ndim - 1] == l->n;
   l->slow = (c && !l->fast_bias) || l->alpha != 1;
-  l->bf16 = step->precision == RT_PRECISION_BF16 && l->batches == 1 && b->place == RT_PLACE_PARAMETER &&
-            a->place == RT_PLACE_WORK;
+  l->bf16 =
+      step->precision == RT_PRECISION_BF16 && l->batches == 1 && b->place != RT_PLACE_WORK && a->place == RT_PLACE_WORK;
   PetscCall(make_products(step, l));
   for (int i = 0; i < PRODUCTS; i++)
     if (l->product[i]) scratch = PetscMax(scratch, rt_engine_scratch(l->product[i]));
@@ -158,7 +157,8 @@ static PetscErrorCode destroy(RtStep *step)
 static PetscErrorCode pack(const RtStep *step, const float *parameter, void *packed)
 {
   const Linear *l = step->data;
-  const float *b = parameter + step->in[1]->root->offset;
+  const float *b =
+      step->in[1]->place == RT_PLACE_CONSTANT ? step->in[1]->constant : parameter + step->in[1]->root->offset;
 
   PetscFunctionBegin;
   if (step->training)
@@ -254,7 +254,11 @@ const RtOp rt_op_gemm = {.type = "Gemm",
                          .opset_min = 7,
                          .trainable = 1 << 0 | 1 << 1 | 1 << 2,
                          .needs = RT_NEEDS_INPUT,
-                         .linear = true,
+                         .matrix = true,
+                         .attributes = RT_OP_ATTRIBUTES({.name = "alpha", .kind = RT_ATTRIBUTE_FLOAT},
+                                                        {.name = "beta", .kind = RT_ATTRIBUTE_FLOAT},
+                                                        {.name = "transA", .kind = RT_ATTRIBUTE_INT},
+                                                        {.name = "transB", .kind = RT_ATTRIBUTE_INT}),
                          .check = check_gemm,
                          .shape = shape_gemm,
                          .setup = setup,
@@ -269,7 +273,7 @@ const RtOp rt_op_matmul = {.type = "MatMul",
                            .opset_min = 1,
                            .trainable = 1 << 0 | 1 << 1,
                            .needs = RT_NEEDS_INPUT,
-                           .linear = true,
+                           .matrix = true,
                            .shape = shape_matmul,
                            .setup = setup,
                            .pack = pack,

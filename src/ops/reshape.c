@@ -28,6 +28,7 @@ static PetscErrorCode numbers(const RtStep *step, const char *name, int *count, 
 static void rename_input(RtStep *step)
 {
   step->out[0]->type = step->in[0]->type;
+  step->out[0]->truth = step->in[0]->truth;
   step->out[0]->root = step->in[0]->root;
 }
 
@@ -140,13 +141,18 @@ static PetscErrorCode shape_unsqueeze(RtStep *step)
   PetscFunctionReturn(0);
 }
 
-#define RESHAPE(name, most, oldest, rule)                                                                              \
+#define RESHAPE(name, most, oldest, rule, ...)                                                                         \
   {                                                                                                                    \
-    .type = name, .inputs_min = 1, .inputs_max = most, .opset_min = oldest, .renames = true, .shape = rule             \
+    .type = name, .inputs_min = 1, .inputs_max = most, .opset_min = oldest, .renames = true, .passes = 1,              \
+    .shape = rule, __VA_ARGS__                                                                                         \
   }
+#define AXES RT_OP_ATTRIBUTES({.name = "axes", .kind = RT_ATTRIBUTE_INTS, .last = 12})
 
-const RtOp rt_op_identity = RESHAPE("Identity", 1, 1, shape_identity);
-const RtOp rt_op_flatten = RESHAPE("Flatten", 1, 1, shape_flatten);
-const RtOp rt_op_reshape = RESHAPE("Reshape", 2, 5, shape_reshape);
-const RtOp rt_op_squeeze = RESHAPE("Squeeze", 2, 1, shape_squeeze);
-const RtOp rt_op_unsqueeze = RESHAPE("Unsqueeze", 2, 1, shape_unsqueeze);
+const RtOp rt_op_identity = RESHAPE("Identity", 1, 1, shape_identity, .same = true);
+const RtOp rt_op_flatten =
+    RESHAPE("Flatten", 1, 1, shape_flatten, .attributes = RT_OP_ATTRIBUTES({.name = "axis", .kind = RT_ATTRIBUTE_INT}));
+const RtOp rt_op_reshape =
+    RESHAPE("Reshape", 2, 5, shape_reshape, .resizes = true,
+            .attributes = RT_OP_ATTRIBUTES({.name = "allowzero", .kind = RT_ATTRIBUTE_INT, .first = 14}));
+const RtOp rt_op_squeeze = RESHAPE("Squeeze", 2, 1, shape_squeeze, .attributes = AXES);
+const RtOp rt_op_unsqueeze = RESHAPE("Unsqueeze", 2, 1, shape_unsqueeze, .attributes = AXES);

@@ -178,13 +178,17 @@ static PetscErrorCode fold_slice(RtStep *step)
   PetscFunctionReturn(0);
 }
 
-#define SIZES(name, least, most, oldest, rule, folding)                                                                \
+#define SIZES(name, least, most, oldest, rule, folding, ...)                                                           \
   {                                                                                                                    \
     .type = name, .inputs_min = least, .inputs_max = most, .opset_min = oldest, .host = true, .shape = rule,           \
-    .fold = folding                                                                                                    \
+    .fold = folding, .attributes = RT_OP_ATTRIBUTES(__VA_ARGS__)                                                       \
   }
+#define INT(text) .name = text, .kind = RT_ATTRIBUTE_INT
+#define INTS(text) .name = text, .kind = RT_ATTRIBUTE_INTS
 
-const RtOp rt_op_shape = SIZES("Shape", 1, 1, 1, shape_shape, fold_shape);
-const RtOp rt_op_gather = SIZES("Gather", 2, 2, 1, shape_gather, fold_gather);
-const RtOp rt_op_concat = SIZES("Concat", 1, 64, 4, shape_concat, fold_concat);
-const RtOp rt_op_slice = SIZES("Slice", 1, 5, 1, shape_slice, fold_slice);
+const RtOp rt_op_shape =
+    SIZES("Shape", 1, 1, 1, shape_shape, fold_shape, {INT("start"), .first = 15}, {INT("end"), .first = 15});
+const RtOp rt_op_gather = SIZES("Gather", 2, 2, 1, shape_gather, fold_gather, {INT("axis")});
+const RtOp rt_op_concat = SIZES("Concat", 1, 64, 4, shape_concat, fold_concat, {INT("axis")});
+const RtOp rt_op_slice = SIZES("Slice", 1, 5, 1, shape_slice, fold_slice, {INTS("starts"), .last = 9},
+                               {INTS("ends"), .last = 9}, {INTS("axes"), .last = 9});

@@ -119,10 +119,11 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
   PetscFunctionReturn(0);
 }
 
-#define SOFTMAX(name)                                                                                                  \
+#define SOFTMAX(op)                                                                                                    \
   {                                                                                                                    \
-    .type = name, .inputs_min = 1, .inputs_max = 1, .opset_min = 1, .needs = RT_NEEDS_OUTPUT, .softmax = true,         \
-    .shape = shape, .setup = setup, .forward = forward, .backward = backward, .destroy = destroy                       \
+    .type = op, .inputs_min = 1, .inputs_max = 1, .opset_min = 1, .needs = RT_NEEDS_OUTPUT, .softmax = true,           \
+    .attributes = RT_OP_ATTRIBUTES({.name = "axis", .kind = RT_ATTRIBUTE_INT}), .shape = shape, .setup = setup,        \
+    .forward = forward, .backward = backward, .destroy = destroy                                                       \
   }
 
 const RtOp rt_op_softmax = SOFTMAX("Softmax");

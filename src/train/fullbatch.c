@@ -32,15 +32,6 @@ struct RtFullbatch {
 
 /* --- what does not go with it ------------------------------------------------------------------------------------- */
 
-static bool drops(const RtGraph *graph, const RtNode *node)
-{
-  const RtValue *ratio = node->inputs > 1 && node->input[1] >= 0 ? &graph->value[node->input[1]] : NULL;
-
-  if (strcmp(node->op->type, "Dropout")) return false;
-  if (graph->opset < 12) return rt_graph_attribute_float(node, "ratio", 0.5f) > 0;
-  return !ratio || !ratio->data || ((const float *)ratio->data)[0] > 0;
-}
-
 PetscErrorCode rt_fullbatch_check(const RtTrainerParams *p, const RtGraph *graph)
 {
   PetscFunctionBegin;
@@ -51,7 +42,7 @@ PetscErrorCode rt_fullbatch_check(const RtTrainerParams *p, const RtGraph *graph
             : p->max_norm > 0 ? "max_norm"
                               : "skip_bad");
   for (int i = 0; graph && i < graph->nodes; i++)
-    if (drops(graph, &graph->node[i]))
+    if (graph->node[i].op->random && graph->node[i].op->random(graph, &graph->node[i]))
       RtUsage("%s: node '%s' drops out, but the optimizer tao needs the same loss in every pass; set the dropout to 0",
               p->role, rt_graph_node_name(graph, &graph->node[i]));
   PetscCall(rt_tao_check());

@@ -66,9 +66,9 @@ static int output_layer(const RtGraph *graph)
 
   for (int i = graph->nodes - 1; i >= 0; i--) {
     const RtNode *node = &graph->node[i];
-    bool bias = !strcmp(node->op->type, "Add"), first = graph->value[node->input[0]].kind == RT_VALUE_RESULT;
+    bool bias = node->op->absorb == RT_ABSORB_BIAS, first = graph->value[node->input[0]].kind == RT_VALUE_RESULT;
 
-    if (node->output[0] != id || node->op->linear || (!bias && node->op->backward)) continue;
+    if (node->output[0] != id || node->op->matrix || (!bias && node->op->backward)) continue;
     id = node->input[bias && !first];
   }
   return id;
@@ -85,7 +85,7 @@ void rt_update_limit(RtTrainer *t)
     const RtNode *node = &graph->node[i];
     const RtValue *weight = node->inputs > 1 ? &graph->value[node->input[1]] : NULL;
 
-    if (!node->op->linear || node->output[0] == logits || weight->kind != RT_VALUE_PARAMETER || weight->ndim != 2)
+    if (!node->op->matrix || node->output[0] == logits || weight->kind != RT_VALUE_PARAMETER || weight->ndim != 2)
       continue;
     rt_optimizer_max_norm(t->parameter + weight->offset, weight->dim[0], weight->dim[1],
                           rt_graph_attribute_int(node, "transB", 0) != 0, t->params->max_norm);

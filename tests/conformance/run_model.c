@@ -49,7 +49,7 @@ static PetscErrorCode write_output(const RtGraph *graph, const RtPlan *plan, con
   static const char *const types[] = {"float32", "uint8", "int32", "int64"};
   int64_t dim[RT_MAX_DIM];
   int ndim = rt_plan_shape(plan, graph->output[0], dim);
-  RtType type = graph->value[graph->output[0]].type;
+  RtType type = rt_plan_type(plan, graph->output[0]);
   FILE *file = fopen(path, "wb");
 
   PetscFunctionBegin;

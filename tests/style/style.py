@@ -26,6 +26,8 @@ CODE = [
      ["src/core/message.c"], "output goes through core/message.h"),
     (r"\b(C\w*blacs_\w+|p?d(gemm|potr|syev|gesv|gemr)\w*_)\s*\(", ["src/linalg/*"],
      "BLACS, ScaLAPACK and BLAS have their room in src/linalg"),
+    (r"\b(strn?cmp|strn?casecmp|memcmp|strstr|PetscStrn?cmp)\s*\([^;]*\bop->type\b|\bop->type\s*\[", ["src/ops/*"],
+     "operators' names are compared in src/ops only: ask what graph/op.h tells of an operator"),
 ]
 
 # Included headers: pattern, files that may include them, rule.

@@ -62,16 +62,17 @@ static void test_flat(void)
   float data[4][33];
   int64_t at = 0;
 
+  /* normalisation is not trained */
+  x = NODE(graph, "Sub", x, rt_support_constant(graph, SHAPE(1)));
+  x = NODE(graph, "Div", NODE(graph, "Mul", x, rt_support_constant(graph, SHAPE(1))),
+           rt_support_constant(graph, SHAPE(1)));
   for (int i = 0; i < 4; i++) {
     rt_support_normal(size[i], data[i]);
     id[i] = rt_support_value(graph, i % 2 ? RT_VALUE_PARAMETER : RT_VALUE_CONSTANT, SHAPE(1, size[i]), data[i]);
     x = NODE(graph, "Add", NODE(graph, "Softmax", x), id[i]);
     x = NODE(graph, "Gemm", x, rt_support_parameter(graph, SHAPE(size[i], 1)));
   }
-  /* normalisation is not trained, nor are whole numbers */
-  x = NODE(graph, "Sub", x, rt_support_constant(graph, SHAPE(1)));
-  x = NODE(graph, "Div", NODE(graph, "Mul", x, rt_support_constant(graph, SHAPE(1))),
-           rt_support_constant(graph, SHAPE(1)));
+  /* nor are whole numbers */
   x = NODE(graph, "Reshape", x, rt_support_sizes(graph, 2, (int64_t[]){0, -1}));
   RT_MUST(rt_graph_add_output(graph, x));
   RT_MUST(rt_graph_finish(graph));

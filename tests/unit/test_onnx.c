@@ -27,17 +27,18 @@ static PetscErrorCode add_weights(RtGraph *graph, const char *name, RtValueKind 
   PetscFunctionReturn(0);
 }
 
-/* y = Gemm(Relu(Flatten(x) W0), W1, b) and z = Dropout(y, -, a truth value), with every kind of attribute. */
+/* y = Gemm(Relu(Flatten(x) W0), W1, b) and z = Dropout(y, -, a truth value), with every kind of attribute that
+   operators have: whole numbers, floats, lists (of Unsqueeze and Squeeze between the two products). */
 static PetscErrorCode make_graph(RtGraph **out)
 {
   const int64_t x_dim[] = {RT_BATCH, 2, 3}, w0_dim[] = {IN, HIDDEN}, w1_dim[] = {OUT, HIDDEN}, b_dim[] = {OUT};
-  const int64_t two[] = {2, -7};
+  const int64_t two[] = {0, -1};
   const uint8_t no = 0;
-  int x, w0, w1, b, flag, flat, h, r, y, z, node;
+  int x, w0, w1, b, flag, flat, h, r, wide, thin, y, z, node;
   RtGraph *graph;
 
   PetscFunctionBegin;
-  PetscCall(rt_graph_create(13, &graph));
+  PetscCall(rt_graph_create(12, &graph));
   PetscCall(rt_graph_add_value(graph, "x", RT_VALUE_INPUT, RT_FLOAT, 3, x_dim, NULL, &x));
   PetscCall(add_weights(graph, "w0", RT_VALUE_PARAMETER, 2, w0_dim, &w0));
   PetscCall(add_weights(graph, "w1", RT_VALUE_PARAMETER, 2, w1_dim, &w1));
@@ -46,16 +47,19 @@ static PetscErrorCode make_graph(RtGraph **out)
   PetscCall(rt_graph_add_value(graph, "flat", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &flat));
   PetscCall(rt_graph_add_value(graph, "h", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &h));
   PetscCall(rt_graph_add_value(graph, "r", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &r));
+  PetscCall(rt_graph_add_value(graph, "wide", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &wide));
+  PetscCall(rt_graph_add_value(graph, "thin", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &thin));
   PetscCall(rt_graph_add_value(graph, "y", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &y));
   PetscCall(rt_graph_add_value(graph, "z", RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &z));
   PetscCall(rt_graph_add_node(graph, rt_registry_find("Flatten"), "", 1, &x, 1, &flat, &node));
   PetscCall(rt_graph_set_int(graph, node, "axis", 1));
   PetscCall(rt_graph_add_node(graph, rt_registry_find("MatMul"), "first", 2, (int[]){flat, w0}, 1, &h, &node));
-  PetscCall(rt_graph_set_string(graph, node, "note", "a text"));
-  PetscCall(rt_graph_set_ints(graph, node, "pair", 2, two));
-  PetscCall(rt_graph_set_ints(graph, node, "none", 0, NULL));
   PetscCall(rt_graph_add_node(graph, rt_registry_find("Relu"), "", 1, &h, 1, &r, &node));
-  PetscCall(rt_graph_add_node(graph, rt_registry_find("Gemm"), "second", 3, (int[]){r, w1, b}, 1, &y, &node));
+  PetscCall(rt_graph_add_node(graph, rt_registry_find("Unsqueeze"), "", 1, &r, 1, &wide, &node));
+  PetscCall(rt_graph_set_ints(graph, node, "axes", 2, two));
+  PetscCall(rt_graph_add_node(graph, rt_registry_find("Squeeze"), "", 1, &wide, 1, &thin, &node));
+  PetscCall(rt_graph_set_ints(graph, node, "axes", 2, two));
+  PetscCall(rt_graph_add_node(graph, rt_registry_find("Gemm"), "second", 3, (int[]){thin, w1, b}, 1, &y, &node));
   PetscCall(rt_graph_set_int(graph, node, "transB", 1));
   PetscCall(rt_graph_set_float(graph, node, "alpha", 0.1f));
   PetscCall(rt_graph_add_node(graph, rt_registry_find("Dropout"), "third", 3, (int[]){y, -1, flag}, 2, (int[]){z, -1},

@@ -174,6 +174,40 @@ static void test_check(void)
   RT_MUST(rt_graph_destroy(&graph));
 }
 
+/* What gives one row a sample for some numbers of samples only. */
+static void test_rows(void)
+{
+  static const char *const what[] = {"Squeeze without axes", "Flatten at axis 0", "rows put together",
+                                     "two rows always", "as wide as there are samples"};
+  RtDatasetInfo info = images();
+  RtField field[3];
+
+  rt_field_derive(&info, field);
+  for (int i = 0; i < 5; i++) {
+    RtGraph *graph;
+    int x, y;
+
+    RT_MUST(rt_graph_create(13, &graph));
+    x = rt_support_input(graph, SHAPE(RT_BATCH, 4, 5));
+    y = NODE(graph, "MatMul", NODE(graph, "Flatten", x), rt_support_constant(graph, SHAPE(20, 3)));
+    if (i == 0) y = NODE(graph, "Squeeze", y);
+    if (i == 1) y = NODE(graph, "Flatten", y);
+    if (i == 1) rt_support_set_int(graph, "axis", 0);
+    if (i == 2) y = NODE(graph, "Reshape", y, rt_support_sizes(graph, 2, (int64_t[]){-1, 6}));
+    if (i == 3) y = NODE(graph, "Reshape", y, rt_support_sizes(graph, 2, (int64_t[]){2, 3}));
+    if (i == 4) {
+      y = NODE(graph, "Gemm", y, y);
+      rt_support_set_int(graph, "transB", 1);
+    }
+    RT_MUST(rt_graph_add_output(graph, y));
+    RT_MUST(rt_graph_finish(graph));
+    printf("%s\n", what[i]);
+    RT_TEST_SAYS(rt_recipe_check(graph, &info, "student"), RT_ERR_FAILED,
+                 i == 2 || i == 3 ? "Reshape|elements do not fit" : "student|one row a sample");
+    RT_MUST(rt_graph_destroy(&graph));
+  }
+}
+
 static PetscErrorCode test(int argc, char **argv)
 {
   (void)argc;
@@ -182,6 +216,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_weights();
   test_normalisation();
   test_check();
+  test_rows();
   return 0;
 }
 
