@@ -115,9 +115,9 @@ PetscErrorCode rt_graph_add_output(RtGraph *graph, int id);
 PetscErrorCode rt_graph_finish(RtGraph *graph);
 
 /* Of a finished graph without plans: make the parameters constants whose names are like one of the patterns, which
-   commas separate and which are read as those of file names; the flat buffer is laid out anew. Errors: a pattern that
-   is like no parameter's name. */
-PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns);
+   commas separate and which are read as those of file names; the flat buffer is laid out anew. option: what gave the
+   patterns, for the message. Errors: a pattern that is like no parameter's name. */
+PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char *option);
 /* What is not trained of a finished graph though it stands where weights may stand: returns how many constants, and
    writes the names of the first into text, [length]. */
 int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);

@@ -41,7 +41,7 @@ static void train(Roles *r, int value)
     const RtNode *node = r->producer[id] < 0 ? NULL : &r->graph->node[r->producer[id]];
 
     if (is_float_constant(v) && v->ndim > 0) v->kind = RT_VALUE_PARAMETER;
-    r->depends[id] = r->depends[id] || v->kind == RT_VALUE_PARAMETER;
+    r->depends[id] = r->depends[id] || v->kind == RT_VALUE_PARAMETER || v->kind == RT_VALUE_RESULT;
     for (int k = 0; node && k < node->inputs; k++) {
       int from = node->input[k];
 
@@ -165,7 +165,7 @@ PetscErrorCode rt_roles_assign(RtGraph *graph)
 
 /* --- what a job freezes ------------------------------------------------------------------------------------------- */
 
-static PetscErrorCode take_pattern(const RtGraph *graph, const char *pattern, bool *chosen)
+static PetscErrorCode take_pattern(const RtGraph *graph, const char *pattern, const char *option, bool *chosen)
 {
   bool found = false;
 
@@ -174,11 +174,11 @@ static PetscErrorCode take_pattern(const RtGraph *graph, const char *pattern, bo
     if (graph->value[i].kind != RT_VALUE_PARAMETER || fnmatch(pattern, graph->value[i].name, 0)) continue;
     chosen[i] = found = true;
   }
-  if (!found) RtUsage("no parameter of the model is called '%s', which is to be frozen", pattern);
+  if (!found) RtUsage("%s: the model has no parameter '%s'", option, pattern);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode choose(const RtGraph *graph, const char *patterns, bool *chosen)
+static PetscErrorCode choose(const RtGraph *graph, const char *patterns, const char *option, bool *chosen)
 {
   char *copy, *rest, *pattern;
   PetscErrorCode error = 0;
@@ -187,13 +187,13 @@ static PetscErrorCode choose(const RtGraph *graph, const char *patterns, bool *c
   PetscCall(PetscStrallocpy(patterns, &copy));
   rest = copy;
   while (!error && (pattern = strsep(&rest, ", ")))
-    if (pattern[0]) error = take_pattern(graph, pattern, chosen);
+    if (pattern[0]) error = take_pattern(graph, pattern, option, chosen);
   PetscCall(PetscFree(copy));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns)
+PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char *option)
 {
   float *old = graph->parameter, *state = graph->state;
   bool *chosen;
@@ -202,7 +202,7 @@ PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns)
   PetscFunctionBegin;
   if (!patterns[0]) PetscFunctionReturn(0);
   PetscCall(PetscCalloc1(graph->values + 1, &chosen));
-  error = choose(graph, patterns, chosen);
+  error = choose(graph, patterns, option, chosen);
   for (int i = 0; i < graph->values && !error; i++) {
     RtValue *value = &graph->value[i];
     bool kept = value->kind == RT_VALUE_STATE;

@@ -74,13 +74,14 @@ static PetscErrorCode clean(const RtJob *job, const RtTrainerParams *params)
   PetscFunctionReturn(0);
 }
 
-/* Also a student that was kept in a file of its own since it was made. */
+/* Also a student that was kept in a file of its own since it was made; files do not say what is frozen. */
 static PetscErrorCode bind(const RtJob *job, const RtTrainset *data, RtGraph **graph)
 {
   PetscErrorCode error = rt_binding_attach(*graph, data->info, rt_model_inputs(job, "student"), "student");
 
   PetscFunctionBegin;
   if (!error) error = rt_trainset_check_views(&data->augment, data->info, *graph, "student");
+  if (!error) error = rt_training_freeze(job, "student", *graph);
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
@@ -100,9 +101,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerP
   if (*stopped) PetscFunctionReturn(0);
   PetscCall(bind(job, data, &graph));
   rt_recipe_say(graph, "student");
-  rt_message_print("student: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
-                   (long long)graph->parameters, (long long)data->sampler.count, (long long)params->batch,
-                   params->lanes, job->size, job->threads);
+  rt_training_say(job, params, graph, data->sampler.count);
   error = rt_trainer_run(job->comm, params, &data->source, graph, &result);
   if (!error && !result.stopped)
     error = rt_model_write(job, "student", params->record, result.best_epoch, result.accuracy, graph);
@@ -174,7 +173,8 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
   PetscCall(rt_training_params(job, "distill", "student", &params));
   PetscCall(choose_loss(job, info, &params));
   PetscCall(sketch(job, info, width, &student));
-  error = rt_trainer_check(&params, job->size, student);
+  error = student ? rt_training_freeze(job, "student", student) : 0;
+  if (!error) error = rt_trainer_check(&params, job->size, student);
   PetscCall(rt_graph_destroy(&student));
   PetscCall(error);
   PetscFunctionReturn(0);

@@ -55,6 +55,15 @@ static const char *fits(void)
        verbs,                                                                                                          \
        0,                                                                                                              \
        "fields that its inputs read, INPUT=FIELD,…; empty: those of the same names"},                                  \
+      {section "_freeze",                                                                                              \
+       RT_OPTION_TEXT,                                                                                                 \
+       "",                                                                                                             \
+       0,                                                                                                              \
+       0,                                                                                                              \
+       NULL,                                                                                                           \
+       verbs,                                                                                                          \
+       content,                                                                                                        \
+       "parameters that are not trained, by patterns of their names, PATTERN,…"},                                      \
       {section "_arch", RT_OPTION_CHOICE, "mlp", 0, 0, archs, verbs, content, "kind of network"},                      \
       {section "_hidden", RT_OPTION_INTS, hidden, 1, 1e6, NULL, verbs, content, "units of each hidden layer"},         \
       {section "_dropout",                                                                                             \

@@ -7,7 +7,7 @@
 static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *record, bool *stopped)
 {
   RtTrainerParams params;
-  RtTrainerResult result;
+  RtTrainerResult result = {.stopped = false};
   RtGraph *graph = NULL;
   PetscErrorCode error;
 
@@ -18,10 +18,9 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *reco
   params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
   PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_trainset_model(job, "teacher", data, 0, &graph));
-  rt_message_print("teacher: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads",
-                   (long long)graph->parameters, (long long)data->sampler.count, (long long)params.batch, params.lanes,
-                   job->size, job->threads);
-  error = rt_trainer_run(job->comm, &params, &data->source, graph, &result);
+  error = rt_training_freeze(job, "teacher", graph);
+  if (!error) rt_training_say(job, &params, graph, data->sampler.count);
+  if (!error) error = rt_trainer_run(job->comm, &params, &data->source, graph, &result);
   if (!error && !result.stopped)
     error = rt_model_write(job, "teacher", record, result.best_epoch, result.accuracy, graph);
   if (!error && !result.stopped) error = rt_trainer_clean(job->comm, &params);

@@ -1,7 +1,9 @@
 #include "run/training.h"
 
+#include "core/message.h"
 #include "optim/tao.h"
 
+#include <stdio.h>
 #include <string.h>
 
 PetscErrorCode rt_training_params(const RtJob *job, const char *section, const char *role, RtTrainerParams *params)
@@ -59,4 +61,28 @@ PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t wi
   PetscCall(rt_model_record(job, content, window, dataset, teacher, start, tao ? tao : "", record));
   PetscCall(PetscFree(tao));
   PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_training_freeze(const RtJob *job, const char *role, RtGraph *graph)
+{
+  const char *patterns = rt_options_text(job->options, role, "freeze");
+  char option[64];
+
+  PetscFunctionBegin;
+  snprintf(option, sizeof(option), "-%s_freeze", role);
+  PetscCall(rt_graph_freeze(graph, patterns, option));
+  PetscFunctionReturn(0);
+}
+
+void rt_training_say(const RtJob *job, const RtTrainerParams *params, const RtGraph *graph, int64_t samples)
+{
+  char names[256];
+  int frozen = rt_graph_frozen(graph, names, sizeof(names));
+
+  rt_message_print("%s: %lld parameters, %lld samples, batches of %lld in %d lanes, %d x %d threads", params->role,
+                   (long long)graph->parameters, (long long)samples, (long long)params->batch, params->lanes, job->size,
+                   job->threads);
+  if (frozen)
+    rt_message_print("%s: %d constant%s stay%s as in the model: %s", params->role, frozen, frozen == 1 ? "" : "s",
+                     frozen == 1 ? "s" : "", names);
 }

@@ -12,4 +12,10 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
 PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
                                   const char *teacher, const char *start, char **record);
 
+/* Leave those of a model's parameters out of training that -ROLE_freeze names. Not collective: the same on all ranks.
+   Errors: a pattern without a parameter. */
+PetscErrorCode rt_training_freeze(const RtJob *job, const char *role, RtGraph *graph);
+/* Say what is about to be trained, on how much, and what of it stays as it is. */
+void rt_training_say(const RtJob *job, const RtTrainerParams *params, const RtGraph *graph, int64_t samples);
+
 #endif

@@ -18,7 +18,8 @@ enum { ROWS = sizeof(tolerance) / sizeof(*tolerance) };
 enum { OPSET = 13, BATCH = 6 };
 
 static bool compared[ROWS];
-static double worst[2]; /* part of the tolerance that was used, for a look at how tight it is */
+static int64_t parameters; /* of the graph that was compared last */
+static double worst[2];    /* part of the tolerance that was used, for a look at how tight it is */
 
 static RtGraph *start(int64_t opset)
 {
@@ -46,6 +47,7 @@ static void compare(RtGraph *graph, int output, const char *op, const char *what
   RT_MUST(rt_graph_add_output(graph, output));
   if (!graph->inputs) (void)rt_support_input(graph, SHAPE(RT_BATCH, 1)); /* a model has one */
   RT_MUST(rt_graph_finish(graph));
+  parameters = graph->parameters;
   forward = rt_reference_compare(graph, BATCH, RT_PRECISION_FP32, &backward) / tolerance[row].forward;
   backward /= tolerance[row].backward;
   RT_TEST_CHECK(forward <= 1, "%s, %s: result is off by %.1f tolerances", op, what, forward);
@@ -378,6 +380,18 @@ static void test_readers(void)
   h = NODE(graph, "Add", NODE(graph, "Mul", h, h), x);
   compare(graph, NODE(graph, "Add", h, NODE(graph, "Reshape", w, rt_support_sizes(graph, 2, (int64_t[]){3, 4}))),
           "graph", "one parameter under several names");
+
+  /* constants become parameters: one behind Cast and a product with a row of factors, and factors of results */
+  graph = start(OPSET);
+  x = rt_support_input(graph, SHAPE(RT_BATCH, 5));
+  w = NODE(graph, "Cast", rt_support_constant(graph, SHAPE(5, 4)));
+  rt_support_set_int(graph, "to", 1);
+  h = NODE(graph, "MatMul", NODE(graph, "Mul", x, rt_support_constant(graph, SHAPE(5))),
+           NODE(graph, "Mul", w, rt_support_constant(graph, SHAPE(4))));
+  h = NODE(graph, "Sub", NODE(graph, "Mul", h, rt_support_constant(graph, SHAPE(4))), NODE(graph, "MatMul", x, w));
+  h = NODE(graph, "Sub", rt_support_constant(graph, SHAPE(1)), h);
+  compare(graph, h, "graph", "weights behind Cast and Mul");
+  RT_TEST_CHECK(parameters == 20 + 4 + 4 + 1, "%lld parameters", (long long)parameters);
 }
 
 /* Layers in random order: what one reads, another has made, and buffers are shared as far as they can be. */

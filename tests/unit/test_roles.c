@@ -109,6 +109,20 @@ static void test_factors(void)
     }
 }
 
+/* A factor behind a product whose matrix comes through a Cast, and is used before as another name of it. */
+static void test_behind(void)
+{
+  int x = start(), w = constant(SHAPE(4, 3)), wide = cast(w, 1), twice = NODE(graph, "Mul", wide, constant(SHAPE(3)));
+  int scale = constant(SHAPE(3)), other = constant(SHAPE(3)), y = NODE(graph, "MatMul", x, twice);
+
+  y = NODE(graph, "Add", NODE(graph, "Mul", y, scale), NODE(graph, "Mul", NODE(graph, "MatMul", x, wide), other));
+  finish(y);
+  is(w, RT_VALUE_PARAMETER, "matrix");
+  is(scale, RT_VALUE_PARAMETER, "factor");
+  is(other, RT_VALUE_PARAMETER, "factor behind the other name");
+  RT_MUST(rt_graph_destroy(&graph));
+}
+
 /* A bias is trained wherever it stands; a ratio of Dropout never, and it is no weight that is frozen. */
 static void test_others(void)
 {
@@ -140,10 +154,10 @@ static void test_freeze(void)
     x = NODE(graph, "Add", NODE(graph, "Relu", x), w[i]);
   }
   finish(x);
-  RT_MUST(rt_graph_freeze(graph, ""));
+  RT_MUST(rt_graph_freeze(graph, "", "-x_freeze"));
   RT_TEST_CHECK(graph->parameters == 24 && graph->flat == 96, "nothing is frozen");
   snprintf(text, sizeof(text), "%s, %s*", graph->value[w[1]].name, graph->value[w[3]].name);
-  RT_MUST(rt_graph_freeze(graph, text));
+  RT_MUST(rt_graph_freeze(graph, text, "-x_freeze"));
   RT_TEST_CHECK(graph->parameters == 16 && graph->flat == 64, "%lld parameters", (long long)graph->parameters);
   for (int i = 0; i < 6; i++) {
     const RtValue *v = &graph->value[w[i]];
@@ -153,9 +167,9 @@ static void test_freeze(void)
     RT_TEST_CHECK((frozen ? (float *)v->data : graph->parameter + v->offset)[1] == number[i], "number of %d", i);
   }
   RT_TEST_CHECK(rt_graph_frozen(graph, text, sizeof(text)) == 2, "%s", text);
-  RT_TEST_SAYS(rt_graph_freeze(graph, "v*,layer9.*"), RT_ERR_USAGE, "layer9.*|no parameter");
+  RT_TEST_SAYS(rt_graph_freeze(graph, "v*,layer9.*", "-x_freeze"), RT_ERR_USAGE, "-x_freeze|no parameter 'layer9.*'");
   RT_TEST_CHECK(graph->parameters == 16, "a refused pattern changed the graph");
-  RT_MUST(rt_graph_freeze(graph, "*"));
+  RT_MUST(rt_graph_freeze(graph, "*", "-x_freeze"));
   RT_TEST_CHECK(graph->parameters == 0 && graph->flat == 0, "all are frozen");
   RT_TEST_CHECK(rt_graph_frozen(graph, text, sizeof(text)) == 6 && strstr(text, "…"), "%s", text);
   RT_MUST(rt_graph_destroy(&graph));
@@ -167,6 +181,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_forms();
   test_cut();
   test_factors();
+  test_behind();
   test_others();
   test_freeze();
   return 0;
