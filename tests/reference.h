@@ -163,6 +163,97 @@ static void rt_reference_rename(const RtReference *r, const RtNode *node, const 
   memcpy(y->x, x->x, (size_t)x->size * sizeof(double));
 }
 
+/* Element i of a shape as indices, and back. */
+static void rt_reference_index(const RtReferenceValue *v, int64_t i, int64_t *index)
+{
+  for (int d = v->ndim - 1; d >= 0; i /= v->dim[d--]) index[d] = i % v->dim[d];
+}
+
+static int64_t rt_reference_at(const RtReferenceValue *v, const int64_t *index)
+{
+  int64_t at = 0;
+
+  for (int d = 0; d < v->ndim; d++) at = at * v->dim[d] + index[d];
+  return at;
+}
+
+static void rt_reference_transpose(const RtNode *node, const RtReferenceValue *x, RtReferenceValue *y)
+{
+  const RtAttribute *perm = rt_graph_attribute(node, "perm");
+  int64_t dim[RT_MAX_DIM], to[RT_MAX_DIM], from[RT_MAX_DIM];
+
+  for (int d = 0; d < x->ndim; d++) dim[d] = x->dim[perm ? perm->ints[d] : x->ndim - 1 - d];
+  rt_reference_shape(y, x->ndim, dim);
+  for (int64_t i = 0; i < y->size; i++) {
+    rt_reference_index(y, i, to);
+    for (int d = 0; d < x->ndim; d++) from[perm ? perm->ints[d] : x->ndim - 1 - d] = to[d];
+    y->x[i] = x->x[rt_reference_at(x, from)];
+  }
+}
+
+/* Rows of x; the indices are constants, or numbers cut to whole ones. */
+static void rt_reference_gather(const RtReference *r, const RtNode *node, const RtReferenceValue *x,
+                                RtReferenceValue *y)
+{
+  const RtValue *v = &r->graph->value[node->input[1]];
+  const RtReferenceValue *given = &r->value[node->input[1]];
+  bool known = v->kind == RT_VALUE_CONSTANT;
+  int64_t dim[RT_MAX_DIM], to[RT_MAX_DIM], from[RT_MAX_DIM], axis = rt_graph_attribute_int(node, "axis", 0);
+  int inner = known ? v->ndim : given->ndim, ndim = 0;
+
+  if (axis < 0) axis += x->ndim;
+  for (int d = 0; d < axis; d++) dim[ndim++] = x->dim[d];
+  for (int d = 0; d < inner; d++) dim[ndim++] = known ? v->dim[d] : given->dim[d];
+  for (int d = (int)axis + 1; d < x->ndim; d++) dim[ndim++] = x->dim[d];
+  rt_reference_shape(y, ndim, dim);
+  for (int64_t i = 0; i < y->size; i++) {
+    int64_t at = 0, k;
+
+    rt_reference_index(y, i, to);
+    for (int d = 0; d < inner; d++) at = at * dim[axis + d] + to[axis + d];
+    k = known ? ((const int64_t *)v->data)[at] : (int64_t)given->x[at];
+    for (int d = 0; d < x->ndim; d++)
+      from[d] = d < axis ? to[d] : d == axis ? (k < 0 ? k + x->dim[d] : k) : to[d + inner - 1];
+    y->x[i] = x->x[rt_reference_at(x, from)];
+  }
+}
+
+/* Concat and Split: the pieces are the inputs, or the outputs, of which `length` are given or all equal. */
+static void rt_reference_pieces(const RtReference *r, const RtNode *node)
+{
+  bool split = node->op->type[0] == 'S';
+  const RtValue *sizes = split && node->inputs > 1 ? &r->graph->value[node->input[1]] : NULL;
+  RtReferenceValue *whole = &r->value[split ? node->input[0] : node->output[0]];
+  const RtReferenceValue *like = &r->value[node->input[0]];
+  int count = split ? node->outputs : node->inputs;
+  int64_t dim[RT_MAX_DIM], index[RT_MAX_DIM], axis = rt_graph_attribute_int(node, "axis", 0), at = 0;
+
+  if (axis < 0) axis += like->ndim;
+  memcpy(dim, like->dim, sizeof(dim));
+  if (!split) {
+    dim[axis] = 0;
+    for (int k = 0; k < count; k++) dim[axis] += r->value[node->input[k]].dim[axis];
+    rt_reference_shape(whole, like->ndim, dim);
+  }
+  for (int k = 0; k < count; k++) {
+    RtReferenceValue *piece = &r->value[split ? node->output[k] : node->input[k]];
+
+    if (split) {
+      dim[axis] = sizes ? ((const int64_t *)sizes->data)[k] : whole->dim[axis] / count;
+      rt_reference_shape(piece, whole->ndim, dim);
+    }
+    for (int64_t i = 0; i < piece->size; i++) {
+      double *a;
+
+      rt_reference_index(piece, i, index);
+      index[axis] += at;
+      a = &whole->x[rt_reference_at(whole, index)];
+      *(split ? &piece->x[i] : a) = split ? *a : piece->x[i];
+    }
+    at += piece->dim[axis];
+  }
+}
+
 static void rt_reference_node(const RtReference *r, const RtNode *node)
 {
   const char *type = node->op->type;
@@ -181,6 +272,12 @@ static void rt_reference_node(const RtReference *r, const RtNode *node)
     for (int64_t i = 0; i < y->size; i++) y->x[i] = in[0]->x[i] > 0 ? in[0]->x[i] : 0;
   } else if (!strcmp(type, "Softmax") || !strcmp(type, "LogSoftmax")) {
     rt_reference_softmax(node, r->graph->opset, type[0] == 'L', in[0], y);
+  } else if (!strcmp(type, "Transpose")) {
+    rt_reference_transpose(node, in[0], y);
+  } else if (!strcmp(type, "Gather")) {
+    rt_reference_gather(r, node, in[0], y);
+  } else if (!strcmp(type, "Concat") || !strcmp(type, "Split")) {
+    rt_reference_pieces(r, node);
   } else {
     rt_reference_rename(r, node, in[0], y);
   }

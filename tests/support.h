@@ -157,6 +157,22 @@ __attribute__((unused)) static int rt_support_node(RtGraph *graph, const char *t
   return id;
 }
 
+/* The same with several results; their ids follow each other, that of the first is returned. */
+__attribute__((unused)) static int rt_support_nodes(RtGraph *graph, const char *type, int inputs, const int *input,
+                                                    int outputs)
+{
+  int id[64], node;
+  char name[64];
+
+  for (int k = 0; k < outputs; k++) {
+    snprintf(name, sizeof(name), "v%d", graph->values);
+    RT_MUST(rt_graph_add_value(graph, name, RT_VALUE_RESULT, RT_FLOAT, 0, NULL, NULL, &id[k]));
+  }
+  snprintf(name, sizeof(name), "%s-%d", type, graph->nodes);
+  RT_MUST(rt_graph_add_node(graph, rt_registry_find(type), name, inputs, input, outputs, id, &node));
+  return id[0];
+}
+
 /* Set an attribute of the node that was added last. */
 __attribute__((unused)) static void rt_support_set_int(RtGraph *graph, const char *name, int64_t value)
 {
@@ -166,6 +182,12 @@ __attribute__((unused)) static void rt_support_set_int(RtGraph *graph, const cha
 __attribute__((unused)) static void rt_support_set_float(RtGraph *graph, const char *name, float value)
 {
   RT_MUST(rt_graph_set_float(graph, graph->nodes - 1, name, value));
+}
+
+__attribute__((unused)) static void rt_support_set_ints(RtGraph *graph, const char *name, int count,
+                                                        const int64_t *value)
+{
+  RT_MUST(rt_graph_set_ints(graph, graph->nodes - 1, name, count, value));
 }
 
 #endif

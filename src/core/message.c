@@ -36,6 +36,8 @@ static PetscErrorCode keep_message(MPI_Comm comm, int line, const char *function
   }
   if (code != RT_ERR_FAILED && code != RT_ERR_USAGE)
     return PetscTraceBackErrorHandler(comm, line, function, file, code, type, text, context);
+    /* lanes may fail in several threads at once */
+#pragma omp critical(rt_message)
   if (type == PETSC_ERROR_INITIAL && !state.text[0] && text) snprintf(state.text, sizeof(state.text), "%s", text);
   return code;
 }

@@ -85,31 +85,45 @@ static PetscErrorCode start_step(RtPlan *plan, int index)
   PetscFunctionReturn(0);
 }
 
-/* Shape of one step's outputs; its elements too where they are known already. */
+/* Whether all that a step gives is there without running it: other names and constants. */
+static bool is_done(const RtStep *step)
+{
+  for (int i = 0; i < step->outputs; i++)
+    if (step->out[i] && step->out[i]->root == step->out[i] && step->out[i]->place != RT_PLACE_CONSTANT) return false;
+  return true;
+}
+
+/* Shapes of one step's outputs; their elements too where they are known already. */
 static PetscErrorCode bind_step(RtStep *step)
 {
-  bool constant = true;
+  bool constant = true, differentiable = false;
 
   PetscFunctionBegin;
   for (int i = 0; i < step->inputs; i++) {
     if (!step->in[i]) continue;
     constant = constant && step->in[i]->place == RT_PLACE_CONSTANT;
-    if (step->in[i]->differentiable && step->out[0]) step->out[0]->differentiable = true;
+    differentiable = differentiable || step->in[i]->differentiable;
   }
   PetscCall(step->op->shape(step));
-  for (int i = 0; i < step->outputs; i++)
-    if (step->out[i])
-      RtCheck(count_elements(step->out[i]), "node '%s' (%s): its result is too large", step->name, step->op->type);
-  if (step->out[0]->root != step->out[0]) {
-    step->skip = true;
-    step->out[0]->place = step->out[0]->root->place;
-    step->out[0]->constant = step->out[0]->root->constant;
-  } else if (step->op->fold && (constant || step->op->host)) {
-    PetscCall(step->op->fold(step));
-    step->out[0]->constant = step->out[0]->folded;
-    step->out[0]->place = RT_PLACE_CONSTANT;
-    step->skip = true;
+  for (int i = 0; i < step->outputs; i++) {
+    RtTensor *out = step->out[i];
+
+    if (!out) continue;
+    RtCheck(count_elements(out), "node '%s' (%s): its result is too large", step->name, step->op->type);
+    out->differentiable = differentiable && out->type == RT_FLOAT;
+    if (out->root == out) continue;
+    out->place = out->root->place;
+    out->constant = out->root->constant;
   }
+  step->skip = is_done(step);
+  if (step->skip || !step->op->fold || !(constant || step->op->host)) PetscFunctionReturn(0);
+  PetscCall(step->op->fold(step));
+  for (int i = 0; i < step->outputs; i++) {
+    if (!step->out[i] || step->out[i]->root != step->out[i]) continue;
+    step->out[i]->constant = step->out[i]->folded;
+    step->out[i]->place = RT_PLACE_CONSTANT;
+  }
+  step->skip = true;
   PetscFunctionReturn(0);
 }
 
@@ -242,6 +256,17 @@ static PetscErrorCode reach_taps(RtPlan *plan)
   PetscFunctionReturn(0);
 }
 
+/* Whether a gradient comes to one of a step's outputs; that of another name for an input stands there already. */
+static bool is_reached(const RtPlan *plan, const RtStep *step)
+{
+  for (int k = 0; k < step->outputs; k++) {
+    const RtTensor *out = step->out[k];
+
+    if (out && out->root == out && out->differentiable && plan->reached[out - plan->tensor]) return true;
+  }
+  return false;
+}
+
 PetscErrorCode rt_bound_differentiate(RtPlan *plan)
 {
   bool *reached; /* the gradient of this root has its first part */
@@ -254,7 +279,7 @@ PetscErrorCode rt_bound_differentiate(RtPlan *plan)
   for (int i = plan->steps - 1; i >= 0; i--) {
     RtStep *step = &plan->step[i];
 
-    if (step->skip || !step->out[0]->root->differentiable || !reached[step->out[0]->root - plan->tensor]) continue;
+    if (step->skip || !is_reached(plan, step)) continue;
     for (int k = 0; k < step->inputs; k++) {
       RtTensor *root = step->in[k] ? step->in[k]->root : NULL;
       int id = root ? (int)(root - plan->tensor) : 0;

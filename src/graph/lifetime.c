@@ -100,7 +100,7 @@ static void request_gradients(Lifetimes *l)
       RtTensor *root = step->out[k] ? step->out[k]->root : NULL;
       int id = root ? (int)(root - plan->tensor) : 0;
 
-      if (!root || l->dfirst[id] < 0) continue;
+      if (!root || root != step->out[k] || l->dfirst[id] < 0) continue;
       request(l, (size_t)root->size * sizeof(float), l->dfirst[id], 2 * plan->steps - s, &root->doffset);
     }
   }

@@ -125,7 +125,8 @@ struct RtOp {
   /* Write into `why` if the node's attributes or inputs are not supported; leave it empty if they are. May be NULL. */
   PetscErrorCode (*check)(const RtGraph *graph, const RtNode *node, char *why, size_t length);
   /* Set type and shape of the outputs from the inputs. May set out->root = in->root of any of them: it is another name
-     for the input's elements; a step all of whose outputs are such names, or constants, does not run. */
+     for the input's elements; a step all of whose outputs are such names, or constants, does not run, and backward of
+     one that does leaves out what comes to the input through its other name. */
   PetscErrorCode (*shape)(RtStep *step);
   /* Compute `folded` (PetscMalloc) of all outputs when the plan is made. Called if all inputs are constants, and always
      for host operators, which see to it themselves that what they read is constant. NULL: cannot be folded. */
@@ -138,6 +139,12 @@ struct RtOp {
   PetscErrorCode (*backward)(const RtStep *step, RtWork *work);
   PetscErrorCode (*destroy)(RtStep *step);
 };
+
+/* Whether a set of inputs has input k. */
+static inline bool rt_op_has(unsigned set, int k)
+{
+  return set >> PetscMin(k, 31) & 1;
+}
 
 /* Where the elements of a tensor are during a run. */
 static inline void *rt_op_data(const RtWork *work, const RtTensor *tensor)

@@ -178,12 +178,15 @@ PetscErrorCode rt_plan_forward_watched(const RtPlan *plan, RtWork *work, RtPlanW
   work->parameter = plan->parameter;
   for (int s = 0; s < plan->steps; s++) {
     const RtStep *step = &plan->step[s];
-    const RtTensor *out = step->out[0];
 
     if (step->skip) continue;
     PetscCall(step->op->forward(step, work));
-    if (out->type == RT_FLOAT)
-      PetscCall(watch(context, step->name, (int)(out - plan->tensor), out->size, rt_op_data(work, out)));
+    for (int k = 0; k < step->outputs; k++) {
+      const RtTensor *out = step->out[k];
+
+      if (out && out->type == RT_FLOAT)
+        PetscCall(watch(context, step->name, (int)(out - plan->tensor), out->size, rt_op_data(work, out)));
+    }
   }
   PetscFunctionReturn(0);
 }

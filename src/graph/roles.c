@@ -25,7 +25,7 @@ static bool is_float_constant(const RtValue *value)
 /* Whether what is trained at the node's result may stand at its input k. */
 static bool hands_on(const RtNode *node, int k)
 {
-  return node->op->passes >> k & 1 && (!node->op->carries || node->op->carries(node));
+  return rt_op_has(node->op->passes, k) && (!node->op->carries || node->op->carries(node));
 }
 
 /* Train the constants that a value is made of. */
@@ -60,37 +60,43 @@ static bool meets_trained(const Roles *r, const RtNode *node, int k)
   return false;
 }
 
-static void assign_inputs(Roles *r, const RtNode *node)
+static void assign_input(Roles *r, const RtNode *node, int k, bool fixed)
 {
-  for (int k = 0; k < node->inputs; k++) {
-    int id = node->input[k];
-    RtValue *value = id < 0 ? NULL : &r->graph->value[id];
-    bool factor = node->op->factors >> k & 1;
+  const RtOp *op = node->op;
+  int id = node->input[k];
+  RtValue *value = &r->graph->value[id];
+  bool factor = rt_op_has(op->factors, k), trained = rt_op_has(op->trainable, k);
 
-    if (!value || !r->fixed[id] || value->kind == RT_VALUE_STATE) continue;
-    value->weight = value->weight || (node->op->trainable | node->op->factors | node->op->passes) >> k & 1;
-    if (node->op->state >> k & 1) {
-      if (is_float_constant(value)) value->kind = RT_VALUE_STATE;
-    } else if (node->op->trainable >> k & 1 && !factor && is_float_constant(value)) {
-      value->kind = RT_VALUE_PARAMETER; /* of any shape */
-      r->depends[id] = true;
-    } else if (node->op->trainable >> k & 1 || (factor && meets_trained(r, node, k))) {
-      train(r, id);
-    }
+  value->weight = value->weight || rt_op_has(op->trainable | op->factors | op->passes, k);
+  if (rt_op_has(op->state, k)) {
+    if (is_float_constant(value)) value->kind = RT_VALUE_STATE;
+  } else if (trained && !factor && is_float_constant(value) && !fixed) {
+    value->kind = RT_VALUE_PARAMETER; /* of any shape */
+    r->depends[id] = true;
+  } else if ((trained && !fixed) || (factor && meets_trained(r, node, k))) {
+    train(r, id);
   }
+}
+
+/* A node all of whose inputs are fixed hands on what its result becomes. */
+static bool is_fixed(const Roles *r, const RtNode *node)
+{
+  if (!node->op->passes) return false;
+  for (int k = 0; k < node->inputs; k++)
+    if (node->input[k] >= 0 && !r->fixed[node->input[k]]) return false;
+  return true;
 }
 
 static void assign_node(Roles *r, int index)
 {
   const RtNode *node = &r->graph->node[index];
-  bool fixed = true, depends = false;
+  bool fixed = is_fixed(r, node), depends = false;
 
-  assign_inputs(r, node);
   for (int k = 0; k < node->inputs; k++) {
     int id = node->input[k];
 
     if (id < 0) continue;
-    fixed = fixed && r->fixed[id];
+    if (r->fixed[id] && r->graph->value[id].kind != RT_VALUE_STATE) assign_input(r, node, k, fixed);
     depends = depends || r->depends[id];
   }
   for (int k = 0; k < node->outputs; k++) {
@@ -98,7 +104,7 @@ static void assign_node(Roles *r, int index)
 
     if (id < 0) continue;
     r->producer[id] = index;
-    r->fixed[id] = fixed && node->op->passes;
+    r->fixed[id] = fixed;
     r->depends[id] = depends;
   }
 }

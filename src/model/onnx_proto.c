@@ -233,7 +233,7 @@ static PetscErrorCode make_initializers(RtProto *proto)
     for (int k = 0; k < node->inputs; k++) {
       if (node->input[k] < 0) continue;
       use[node->input[k]] |= READ;
-      if (node->op->truth >> k & 1) use[node->input[k]] |= BOOL;
+      if (rt_op_has(node->op->truth, k)) use[node->input[k]] |= BOOL;
     }
   }
   for (int i = 0; i < graph->values; i++) {

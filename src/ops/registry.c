@@ -6,9 +6,10 @@
 #include <string.h>
 
 static const RtOp *const operators[] = {
-    &rt_op_add,   &rt_op_cast,     &rt_op_concat,     &rt_op_div,     &rt_op_dropout, &rt_op_flatten,   &rt_op_gather,
-    &rt_op_gemm,  &rt_op_identity, &rt_op_logsoftmax, &rt_op_matmul,  &rt_op_mul,     &rt_op_relu,      &rt_op_reshape,
-    &rt_op_shape, &rt_op_slice,    &rt_op_softmax,    &rt_op_squeeze, &rt_op_sub,     &rt_op_unsqueeze,
+    &rt_op_add,     &rt_op_cast,    &rt_op_concat,    &rt_op_div,        &rt_op_dropout, &rt_op_flatten,
+    &rt_op_gather,  &rt_op_gemm,    &rt_op_identity,  &rt_op_logsoftmax, &rt_op_matmul,  &rt_op_mul,
+    &rt_op_relu,    &rt_op_reshape, &rt_op_shape,     &rt_op_slice,      &rt_op_softmax, &rt_op_split,
+    &rt_op_squeeze, &rt_op_sub,     &rt_op_transpose, &rt_op_unsqueeze,
 };
 
 const RtOp *rt_registry_find(const char *type)

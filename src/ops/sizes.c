@@ -1,5 +1,5 @@
-/* Arithmetic on sizes, as PyTorch exports x.view(x.size(0), -1): Shape, Gather, Concat, Slice on constants. They run
-   when the plan is made, when all sizes are known, and never at run time. */
+/* Arithmetic on sizes, as PyTorch exports x.view(x.size(0), -1): Shape, and Slice on constants. They run when the plan
+   is made, when all sizes are known, and never at run time. */
 #include "ops/families.h"
 
 #include <string.h>
@@ -53,75 +53,6 @@ static PetscErrorCode fold_shape(RtStep *step)
   PetscCall(allocate(step->out[0]));
   shape_range(step, &from, &to);
   memcpy(step->out[0]->folded, step->in[0]->dim + from, (size_t)(to - from) * sizeof(int64_t));
-  PetscFunctionReturn(0);
-}
-
-/* Gather along axis 0: y = x[index]. */
-static PetscErrorCode shape_gather(RtStep *step)
-{
-  const RtTensor *x = step->in[0], *index = step->in[1];
-  RtTensor *y = step->out[0];
-
-  PetscFunctionBegin;
-  PetscCall(need_constants(step));
-  RtCheck(rt_graph_attribute_int(step->node, "axis", 0) == 0 && x->ndim >= 1 &&
-              (index->type == RT_INT64 || index->type == RT_INT32) && x->ndim - 1 + index->ndim <= RT_MAX_DIM,
-          "node '%s' (Gather) is supported only along axis 0", step->name);
-  y->type = x->type;
-  y->ndim = index->ndim + x->ndim - 1;
-  for (int i = 0; i < index->ndim; i++) y->dim[i] = index->dim[i];
-  for (int i = 1; i < x->ndim; i++) y->dim[index->ndim + i - 1] = x->dim[i];
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode fold_gather(RtStep *step)
-{
-  const RtTensor *x = step->in[0], *index = step->in[1];
-  size_t row;
-
-  PetscFunctionBegin;
-  PetscCall(allocate(step->out[0]));
-  row = x->dim[0] ? (size_t)(x->size / x->dim[0]) * rt_types_size(x->type) : 0;
-  for (int64_t i = 0; i < index->size; i++) {
-    int64_t k = index->type == RT_INT64 ? ((const int64_t *)index->constant)[i] : ((const int32_t *)index->constant)[i];
-
-    if (k < 0) k += x->dim[0];
-    RtCheck(k >= 0 && k < x->dim[0], "node '%s' (Gather): an index is out of range", step->name);
-    memcpy((char *)step->out[0]->folded + (size_t)i * row, (const char *)x->constant + (size_t)k * row, row);
-  }
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode shape_concat(RtStep *step)
-{
-  RtTensor *y = step->out[0];
-
-  PetscFunctionBegin;
-  PetscCall(need_constants(step));
-  y->type = step->in[0]->type;
-  y->ndim = 1;
-  y->dim[0] = 0;
-  for (int i = 0; i < step->inputs; i++) {
-    RtCheck(step->in[i] && step->in[i]->ndim == 1 && step->in[i]->type == y->type &&
-                !__builtin_add_overflow(y->dim[0], step->in[i]->dim[0], &y->dim[0]),
-            "node '%s' (Concat) is supported only for vectors of one type", step->name);
-  }
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode fold_concat(RtStep *step)
-{
-  char *to;
-
-  PetscFunctionBegin;
-  PetscCall(allocate(step->out[0]));
-  to = step->out[0]->folded;
-  for (int i = 0; i < step->inputs; i++) {
-    size_t bytes = (size_t)step->in[i]->size * rt_types_size(step->in[i]->type);
-
-    memcpy(to, step->in[i]->constant, bytes);
-    to += bytes;
-  }
   PetscFunctionReturn(0);
 }
 
@@ -188,7 +119,5 @@ static PetscErrorCode fold_slice(RtStep *step)
 
 const RtOp rt_op_shape =
     SIZES("Shape", 1, 1, 1, shape_shape, fold_shape, {INT("start"), .first = 15}, {INT("end"), .first = 15});
-const RtOp rt_op_gather = SIZES("Gather", 2, 2, 1, shape_gather, fold_gather, {INT("axis")});
-const RtOp rt_op_concat = SIZES("Concat", 1, 64, 4, shape_concat, fold_concat, {INT("axis")});
 const RtOp rt_op_slice = SIZES("Slice", 1, 5, 1, shape_slice, fold_slice, {INTS("starts"), .last = 9},
                                {INTS("ends"), .last = 9}, {INTS("axes"), .last = 9});

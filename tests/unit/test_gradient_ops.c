@@ -1,84 +1,6 @@
 /* Every operator that can be trained through, in many shapes and settings: its result against a plain reference in
-   double, its gradient against central finite differences of that reference. Each operator states its tolerance, which
-   is relative to the largest number in the result or gradient. */
-#include "reference.h"
-
-static const struct {
-  const char *op;
-  double forward, backward;
-} tolerance[] = {
-    {"Gemm", 2e-6, 2e-6},       {"MatMul", 2e-6, 2e-6},   {"Add", 3e-7, 1e-6},     {"Sub", 3e-7, 1e-6},
-    {"Mul", 3e-7, 1e-6},        {"Div", 3e-7, 2e-6},      {"Relu", 3e-7, 1e-6},    {"Softmax", 3e-7, 1e-6},
-    {"LogSoftmax", 3e-7, 1e-6}, {"Flatten", 3e-7, 1e-6},  {"Reshape", 3e-7, 1e-6}, {"Squeeze", 3e-7, 1e-6},
-    {"Unsqueeze", 3e-7, 1e-6},  {"Identity", 3e-7, 1e-6}, {"Cast", 3e-7, 1e-6},    {"graph", 5e-6, 5e-6},
-};
-
-enum { ROWS = sizeof(tolerance) / sizeof(*tolerance) };
-
-enum { OPSET = 13, BATCH = 6 };
-
-static bool compared[ROWS];
-static int64_t parameters; /* of the graph that was compared last */
-static double worst[2];    /* part of the tolerance that was used, for a look at how tight it is */
-
-static RtGraph *start(int64_t opset)
-{
-  RtGraph *graph;
-
-  RT_MUST(rt_graph_create(opset, &graph));
-  return graph;
-}
-
-/* ROWS where it is in none. */
-static int row_of(const char *op)
-{
-  int row = 0;
-
-  while (row < ROWS && strcmp(tolerance[row].op, op)) row++;
-  return row;
-}
-
-/* Make `output` the logits, and compare. The graph is destroyed. */
-static void compare(RtGraph *graph, int output, const char *op, const char *what)
-{
-  double forward, backward;
-  int row = row_of(op);
-
-  RT_MUST(rt_graph_add_output(graph, output));
-  if (!graph->inputs) (void)rt_support_input(graph, SHAPE(RT_BATCH, 1)); /* a model has one */
-  RT_MUST(rt_graph_finish(graph));
-  parameters = graph->parameters;
-  forward = rt_reference_compare(graph, BATCH, RT_PRECISION_FP32, &backward) / tolerance[row].forward;
-  backward /= tolerance[row].backward;
-  RT_TEST_CHECK(forward <= 1, "%s, %s: result is off by %.1f tolerances", op, what, forward);
-  RT_TEST_CHECK(backward <= 1, "%s, %s: gradient is off by %.1f tolerances", op, what, backward);
-  compared[row] = true;
-  worst[0] = fmax(worst[0], forward);
-  worst[1] = fmax(worst[1], backward);
-}
-
-/* Where an operand comes from. */
-typedef enum {
-  GIVEN,     /* an input: has no gradient */
-  PARAMETER, /* its gradient goes into the flat buffer */
-  COMPUTED,  /* the sum of two parameters: its gradient lies in the slab */
-  SOURCES
-} Source;
-
-static const char *const source_name[] = {"given", "parameter", "computed"};
-
-static int operand_of(RtGraph *graph, Source source, int ndim, const int64_t *dim, const float *data)
-{
-  if (source == GIVEN) return rt_support_input(graph, ndim, dim);
-  if (source == PARAMETER) return rt_support_value(graph, RT_VALUE_PARAMETER, ndim, dim, data);
-  return NODE(graph, "Add", rt_support_value(graph, RT_VALUE_PARAMETER, ndim, dim, data),
-              rt_support_value(graph, RT_VALUE_PARAMETER, ndim, dim, data));
-}
-
-static int operand(RtGraph *graph, Source source, int ndim, const int64_t *dim)
-{
-  return operand_of(graph, source, ndim, dim, NULL);
-}
+   double, its gradient against central finite differences of that reference. */
+#include "gradient.h"
 
 /* --- matrix products ---------------------------------------------------------------------------------------------- */
 
@@ -334,98 +256,121 @@ static void test_shapes(void)
   }
 }
 
-/* --- how gradients meet ------------------------------------------------------------------------------------------- */
+/* --- pieces and orders of elements -------------------------------------------------------------------------------- */
 
-static int dense(RtGraph *graph, int x, int64_t in, int64_t out)
+/* As it is, or squared, so that what reads it needs its elements in backward. */
+static void compare_once(RtGraph *graph, int y, bool squared, const char *op, const char *what)
 {
-  return NODE(graph, "Gemm", x, rt_support_constant(graph, SHAPE(in, out)), rt_support_constant(graph, SHAPE(out)));
+  compare(graph, squared ? NODE(graph, "Mul", y, y) : y, op, what);
 }
 
-static void test_readers(void)
+static void test_transpose(void)
 {
-  RtGraph *graph = start(OPSET);
-  int x = rt_support_input(graph, SHAPE(RT_BATCH, 5)), h = dense(graph, x, 5, 4), w;
+  static const int64_t perm[][4] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {0, 2, 1, 3}, {2, 3, 0, 1}, {1, 3, 2, 0}};
 
-  h = NODE(graph, "Add", NODE(graph, "Mul", h, h),
-           NODE(graph, "Add", NODE(graph, "Softmax", h), NODE(graph, "Sub", h, h)));
-  compare(graph, h, "graph", "a value with six readers");
+  for (Source source = PARAMETER; source < SOURCES; source++)
+    for (int squared = 0; squared < 2; squared++) {
+      for (int p = -1; p < 5; p++) {
+        RtGraph *graph = start(OPSET);
+        int y = NODE(graph, "Transpose", operand(graph, source, SHAPE(2, 3, 4, 5)));
 
-  graph = start(OPSET);
-  x = rt_support_input(graph, SHAPE(RT_BATCH, 5));
-  w = rt_support_parameter(graph, SHAPE(5, 5));
-  h = NODE(graph, "Relu", NODE(graph, "MatMul", x, w));
-  h = NODE(graph, "MatMul", h, w);
-  h = NODE(graph, "Gemm", h, w);
-  rt_support_set_int(graph, "transB", 1);
-  compare(graph, NODE(graph, "Add", h, NODE(graph, "MatMul", NODE(graph, "Softmax", x), w)), "graph",
-          "a parameter that is used four times");
+        if (p >= 0) rt_support_set_ints(graph, "perm", 4, perm[p]);
+        compare_once(graph, y, squared, "Transpose", source_name[source]);
+      }
+      for (int n = 1; n <= 2; n++) {
+        RtGraph *graph = start(OPSET);
+        int y = NODE(graph, "Transpose", operand(graph, source, n, (int64_t[]){6, 1}));
 
-  graph = start(OPSET);
-  x = rt_support_input(graph, SHAPE(RT_BATCH, 5));
-  h = dense(graph, x, 5, 8);
-  for (int i = 0; i < 3; i++) h = NODE(graph, "Add", h, dense(graph, NODE(graph, "Relu", dense(graph, h, 8, 6)), 6, 8));
-  compare(graph, dense(graph, NODE(graph, "Relu", h), 8, 3), "graph", "residual connections");
-
-  /* backward alone needs the result of this Relu: what comes next must not take its place */
-  graph = start(OPSET);
-  x = rt_support_input(graph, SHAPE(RT_BATCH, 5));
-  h = NODE(graph, "Relu", dense(graph, x, 5, 8));
-  for (int i = 0; i < 4; i++) h = NODE(graph, "Add", h, rt_support_constant(graph, SHAPE(1, 8)));
-  compare(graph, dense(graph, NODE(graph, "Softmax", h), 8, 3), "graph", "Relu and sums");
-
-  graph = start(OPSET);
-  w = rt_support_parameter(graph, SHAPE(12));
-  h = NODE(graph, "Reshape", w, rt_support_sizes(graph, 2, (int64_t[]){3, 4}));
-  x = NODE(graph, "Flatten", h);
-  h = NODE(graph, "Add", NODE(graph, "Mul", h, h), x);
-  compare(graph, NODE(graph, "Add", h, NODE(graph, "Reshape", w, rt_support_sizes(graph, 2, (int64_t[]){3, 4}))),
-          "graph", "one parameter under several names");
-
-  /* constants become parameters: one behind Cast and a product with a row of factors, and factors of results */
-  graph = start(OPSET);
-  x = rt_support_input(graph, SHAPE(RT_BATCH, 5));
-  w = NODE(graph, "Cast", rt_support_constant(graph, SHAPE(5, 4)));
-  rt_support_set_int(graph, "to", 1);
-  h = NODE(graph, "MatMul", NODE(graph, "Mul", x, rt_support_constant(graph, SHAPE(5))),
-           NODE(graph, "Mul", w, rt_support_constant(graph, SHAPE(4))));
-  h = NODE(graph, "Sub", NODE(graph, "Mul", h, rt_support_constant(graph, SHAPE(4))), NODE(graph, "MatMul", x, w));
-  h = NODE(graph, "Sub", rt_support_constant(graph, SHAPE(1)), h);
-  compare(graph, h, "graph", "weights behind Cast and Mul");
-  RT_TEST_CHECK(parameters == 20 + 4 + 4 + 1, "%lld parameters", (long long)parameters);
-}
-
-/* Layers in random order: what one reads, another has made, and buffers are shared as far as they can be. */
-static void random_graph(int number)
-{
-  static const char *const op[] = {"Relu", "Softmax", "LogSoftmax", "Add", "Sub", "Mul", "Reshape", "MatMul", "Gemm"};
-  RtGraph *graph = start(OPSET);
-  int value[24], count = 2, w = rt_support_parameter(graph, SHAPE(4, 4)), sum;
-  char what[32];
-
-  value[0] = rt_support_input(graph, SHAPE(BATCH, 4));
-  value[1] = dense(graph, value[0], 4, 4);
-  value[count++] = NODE(graph, "MatMul", value[0], w);
-  while (count < 14) {
-    int kind = rt_support_below(9), a = value[rt_support_below(count)], b = value[rt_support_below(count)];
-
-    if (kind == 6) {
-      a = NODE(graph, "Reshape", a, rt_support_sizes(graph, 1, (int64_t[]){-1}));
-      a = NODE(graph, "Relu", a);
-      value[count++] = NODE(graph, "Reshape", a, rt_support_sizes(graph, 2, (int64_t[]){-1, 4}));
-    } else if (kind == 8) {
-      value[count++] = dense(graph, a, 4, 4);
-    } else if (kind < 3) {
-      value[count++] = NODE(graph, op[kind], a);
-    } else {
-      if (kind == 5) b = NODE(graph, "Softmax", b); /* keep products from growing */
-      value[count++] = NODE(graph, op[kind], a, kind == 7 ? w : b);
+        compare_once(graph, y, squared, "Transpose", "one or two axes");
+      }
     }
+}
+
+/* Numbers known when the plan is made, or those of a run: normal numbers of the input, cut to whole ones. */
+static int indices(RtGraph *graph, bool known, int ndim, int64_t length)
+{
+  int64_t dim[] = {3, 2}, number[6], size = 1;
+  int id, y;
+
+  for (int i = 0; i < ndim; i++) size *= dim[i];
+  for (int i = 0; i < 6; i++) number[i] = rt_support_below((int)(2 * length)) - length; /* some twice */
+  if (known) {
+    char name[16];
+
+    snprintf(name, sizeof(name), "v%d", graph->values);
+    RT_MUST(rt_graph_add_value(graph, name, RT_VALUE_CONSTANT, RT_INT64, ndim, dim, number, &id));
+    return id;
   }
-  /* all parameters have influence: everything is added up */
-  sum = NODE(graph, "Softmax", value[1]);
-  for (int i = 2; i < count; i++) sum = NODE(graph, "Add", NODE(graph, "LogSoftmax", value[i]), sum);
-  snprintf(what, sizeof(what), "random graph %d", number);
-  compare(graph, sum, "graph", what);
+  y = NODE(graph, "Cast", rt_support_input(graph, ndim, dim));
+  rt_support_set_int(graph, "to", rt_support_below(2) ? 6 : 7);
+  return y;
+}
+
+static void test_gather(void)
+{
+  for (Source source = PARAMETER; source < SOURCES; source++)
+    for (int i = 0; i < 2 * 2 * 3 * 5; i++) {
+      bool squared = i & 1, known = i >> 1 & 1;
+      int ndim = i / 4 % 3, axis = i / 12 - 2;
+      RtGraph *graph = start(OPSET);
+      char what[96];
+      int y;
+
+      snprintf(what, sizeof(what), "axis %d, %d axes of indices, %s, %s", axis, ndim, known ? "known" : "given",
+               source_name[source]);
+      y = operand(graph, source, SHAPE(7, 8, 9));
+      y = NODE(graph, "Gather", y, indices(graph, known, ndim, 7));
+      rt_support_set_int(graph, "axis", axis);
+      compare_once(graph, y, squared, "Gather", what);
+    }
+}
+
+/* Pieces of several lengths along each axis; one tensor twice; one that has no gradient. */
+static void test_concat(void)
+{
+  for (int axis = -3; axis < 3; axis++)
+    for (int i = 0; i < 16; i++) {
+      int64_t a[] = {2, 3, 4}, b[] = {2, 3, 4};
+      RtGraph *graph = start(OPSET);
+      int x, y, p, q;
+
+      b[(axis + 3) % 3] = 1 + i % 2;
+      x = operand(graph, i & 1 ? GIVEN : COMPUTED, 3, a);
+      p = operand(graph, i & 2 ? PARAMETER : COMPUTED, 3, b);
+      q = i & 4 ? x : operand(graph, PARAMETER, 3, a);
+      y = NODE(graph, "Concat", x, p, q, p);
+      rt_support_set_int(graph, "axis", axis);
+      compare_once(graph, y, i & 8, "Concat", i & 4 ? "one twice" : "different ones");
+    }
+}
+
+/* Equal and different lengths; all outputs are read, or some, or one twice. */
+static void test_split(void)
+{
+  static const int64_t length[][3] = {{2, 2, 2}, {1, 3, 2}, {0, 6, 0}};
+
+  for (Source source = PARAMETER; source < SOURCES; source++)
+    for (int axis = -2; axis < 2; axis++)
+      for (int i = 0; i < 4 * 4; i++) {
+        RtGraph *graph = start(i / 4 == 3 ? 11 : OPSET);
+        int x = operand(graph, source, SHAPE(6, 6)), read = i % 4, y;
+        int in[2] = {x, i / 4 == 1 || i / 4 == 2 ? rt_support_sizes(graph, 3, length[i / 4]) : -1};
+        char what[96];
+
+        y = rt_support_nodes(graph, "Split", in[1] < 0 ? 1 : 2, in, 3);
+        rt_support_set_int(graph, "axis", axis);
+        if (i / 4 == 3) rt_support_set_ints(graph, "split", 3, length[0]);
+        snprintf(what, sizeof(what), "axis %d, lengths %d, reading %d, %s", axis, i / 4, read, source_name[source]);
+        if (read == 0) y = NODE(graph, "Concat", y + 2, y, y + 1, y);
+        if (read == 0) rt_support_set_int(graph, "axis", axis);
+        if (read == 1) y = NODE(graph, "Relu", y + 1); /* the others are read by nothing */
+        if (read == 2) y = NODE(graph, "Mul", y + 1, y + 1);
+        if (read == 3) {
+          y = NODE(graph, "Concat", NODE(graph, "Mul", y + 1, y + 1), x, y);
+          rt_support_set_int(graph, "axis", axis);
+        }
+        compare(graph, y, "Split", what);
+      }
 }
 
 /* Sizes have no gradient; Dropout, which is random, is tested in test_gradient_dropout.c. */
@@ -453,8 +398,10 @@ static PetscErrorCode test(int argc, char **argv)
   test_relu();
   test_softmax();
   test_shapes();
-  test_readers();
-  for (int i = 0; i < 40; i++) random_graph(i);
+  test_transpose();
+  test_gather();
+  test_concat();
+  test_split();
   test_every_operator();
   printf("the largest error of a result is %.2f tolerances, of a gradient %.2f\n", worst[0], worst[1]);
   return 0;

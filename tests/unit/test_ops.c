@@ -127,6 +127,94 @@ static void test_truth(void)
   RT_MUST(rt_graph_destroy(&graph));
 }
 
+/* --- Gather ------------------------------------------------------------------------------------------------------- */
+
+/* Numbers of a run that are no rows: the message names the node, the value and the number. */
+static void test_gather(void)
+{
+  static const int64_t number[][3] = {{0, 6, -7}, {0, 7, 1}, {3, 2, -8}, {INT64_MIN, 0, 0}, {0, 0, INT64_MAX}};
+  RtPlanParams params = {.batch = 3};
+  RtGraph *graph;
+  RtPlan *plan;
+  RtWork *work;
+  int x, y;
+
+  RT_MUST(rt_graph_create(13, &graph));
+  RT_MUST(rt_graph_add_value(graph, "token", RT_VALUE_INPUT, RT_INT64, SHAPE(RT_BATCH), NULL, &x));
+  y = NODE(graph, "Gather", rt_support_constant(graph, SHAPE(7, 2)), x);
+  RT_MUST(rt_graph_add_output(graph, y));
+  RT_MUST(rt_graph_finish(graph));
+  RT_TEST_CHECK(graph->parameters == 14, "a table is trained");
+  RT_MUST(rt_plan_create(graph, &params, &plan));
+  RT_MUST(rt_plan_set_parameters(plan, graph->parameter));
+  RT_MUST(rt_work_create(plan, &work));
+  for (int i = 0; i < 5; i++) {
+    const float *row;
+
+    memcpy(rt_work_input(work, 0), number[i], sizeof(number[i]));
+    if (i) {
+      RT_TEST_SAYS(rt_plan_forward(plan, work), RT_ERR_FAILED, "node 'Gather-0'|'token' holds|7 rows");
+      continue;
+    }
+    RT_MUST(rt_plan_forward(plan, work));
+    row = rt_work_tap(work, 0);
+    RT_TEST_CHECK(row[0] == graph->parameter[0] && row[3] == graph->parameter[13] && row[5] == row[1], "rows");
+  }
+  RT_MUST(rt_work_destroy(&work));
+  RT_MUST(rt_plan_destroy(&plan));
+  RT_MUST(rt_graph_destroy(&graph));
+}
+
+/* --- several outputs ---------------------------------------------------------------------------------------------- */
+
+static PetscErrorCode count_shown(void *context, const char *node, int value, int64_t size, const float *data)
+{
+  double *sum = context;
+
+  PetscFunctionBegin;
+  (void)value;
+  if (strncmp(node, "Split", 5)) PetscFunctionReturn(0);
+  sum[0]++;
+  for (int64_t i = 0; i < size; i++) sum[1] += data[i];
+  PetscFunctionReturn(0);
+}
+
+/* All outputs of a Split are shown, also those that nothing reads; those of one on constants are folded. */
+static void test_outputs(void)
+{
+  RtPlanParams params = {.batch = 2};
+  double shown[2] = {0, 0};
+  RtGraph *graph;
+  RtPlan *plan;
+  RtWork *work;
+  int64_t dim[RT_MAX_DIM];
+  int x, y, sizes;
+
+  RT_MUST(rt_graph_create(13, &graph));
+  x = rt_support_input(graph, SHAPE(RT_BATCH, 6));
+  y = rt_support_nodes(graph, "Split", 1, &x, 3);
+  rt_support_set_int(graph, "axis", 1);
+  sizes = NODE(graph, "Shape", x);
+  sizes = rt_support_nodes(graph, "Split", 1, &sizes, 2);
+  sizes = NODE(graph, "Concat", sizes + 1, sizes);
+  rt_support_set_int(graph, "axis", 0);
+  y = NODE(graph, "Concat", y + 1, y + 1, y + 1);
+  rt_support_set_int(graph, "axis", 1);
+  y = NODE(graph, "Relu", NODE(graph, "Reshape", y, sizes));
+  RT_MUST(rt_graph_add_output(graph, y));
+  RT_MUST(rt_graph_finish(graph));
+  RT_MUST(rt_plan_create(graph, &params, &plan));
+  RT_TEST_CHECK(rt_plan_shape(plan, y, dim) == 2 && dim[0] == 6 && dim[1] == 2, "%lld x %lld", (long long)dim[0],
+                (long long)dim[1]);
+  RT_MUST(rt_work_create(plan, &work));
+  for (int i = 0; i < 12; i++) ((float *)rt_work_input(work, 0))[i] = (float)i;
+  RT_MUST(rt_plan_forward_watched(plan, work, count_shown, shown));
+  RT_TEST_CHECK(shown[0] == 3 && shown[1] == 66, "%g outputs, sum %g", shown[0], shown[1]);
+  RT_MUST(rt_work_destroy(&work));
+  RT_MUST(rt_plan_destroy(&plan));
+  RT_MUST(rt_graph_destroy(&graph));
+}
+
 static PetscErrorCode test(int argc, char **argv)
 {
   static const double truth[COUNT] = {0, 0, 1, 1, 1, 1, 1, 1, 1, 1}, byte[COUNT] = {0, 0, 0, 0, 1, 3, 0, 255, 0, 255};
@@ -140,6 +228,8 @@ static PetscErrorCode test(int argc, char **argv)
     cast(folded, 6, whole);
   }
   test_truth();
+  test_gather();
+  test_outputs();
   return 0;
 }
 
