@@ -3,13 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Number of elements; false where it overflows or a dimension is not known. */
+/* Number of elements; false where it, or the product of any of the lengths, is more than a machine can hold, or a
+   length is not known. A bound for each keeps sums over all of them from overflow. */
 static bool count_elements(RtTensor *tensor)
 {
-  tensor->size = 1;
-  for (int i = 0; i < tensor->ndim; i++)
-    if (tensor->dim[i] < 0 || __builtin_mul_overflow(tensor->size, tensor->dim[i], &tensor->size)) return false;
-  return tensor->size < INT64_MAX / 16;
+  const int64_t most = (int64_t)1 << 44;
+  int64_t product = 1;
+  bool empty = false;
+
+  for (int i = 0; i < tensor->ndim; i++) {
+    empty = empty || tensor->dim[i] == 0;
+    if (tensor->dim[i] < 0 || __builtin_mul_overflow(product, PetscMax(1, tensor->dim[i]), &product)) return false;
+  }
+  tensor->size = empty ? 0 : product;
+  return product <= most;
 }
 
 /* What a length of a value's shape is under this plan. */

@@ -80,6 +80,7 @@ PetscErrorCode rt_graph_add_value(RtGraph *graph, const char *name, RtValueKind 
                                   const int64_t dim[], const void *data, int *id)
 {
   RtValue value = {.kind = kind, .type = type, .ndim = ndim, .size = 1};
+  bool empty = false; /* also then no product of lengths may overflow */
 
   PetscFunctionBegin;
   RtCheck(rt_graph_find(graph, name) < 0, "the value '%s' stands twice in the model", name);
@@ -87,9 +88,12 @@ PetscErrorCode rt_graph_add_value(RtGraph *graph, const char *name, RtValueKind 
   for (int i = 0; i < ndim; i++) {
     value.dim[i] = dim[i];
     if (kind == RT_VALUE_INPUT || kind == RT_VALUE_RESULT) continue;
-    RtCheck(dim[i] >= 0 && !__builtin_mul_overflow(value.size, dim[i], &value.size) && value.size < INT64_MAX / 16,
+    empty = empty || dim[i] == 0;
+    RtCheck(dim[i] >= 0 && !__builtin_mul_overflow(value.size, PetscMax(1, dim[i]), &value.size) &&
+                value.size < INT64_MAX / 16,
             "the value '%s' has an impossible shape", name);
   }
+  if (empty) value.size = 0;
   PetscCall(grow(&graph->value, graph->values, sizeof(RtValue)));
   PetscCall(PetscStrallocpy(name, &value.name));
   if (kind != RT_VALUE_INPUT && kind != RT_VALUE_RESULT) {

@@ -67,8 +67,9 @@ static PetscErrorCode setup(RtStep *step)
   Dropout *d;
 
   PetscFunctionBegin;
-  RtCheck(step->out[0]->dim[0] == step->batch, "node '%s' (Dropout) works on something that has no sample dimension",
-          step->name);
+  RtCheck(step->in[0]->type == RT_FLOAT, "node '%s' (Dropout) needs a float input", step->name);
+  RtCheck(step->out[0]->ndim > 0 && step->out[0]->dim[0] == step->batch,
+          "node '%s' (Dropout) works on something that has no sample dimension", step->name);
   PetscCall(PetscNew(&d));
   d->ratio = ratio_of(step);
   d->limit = (uint32_t)lrintf(d->ratio * 65536.0f);

@@ -56,27 +56,41 @@ static PetscErrorCode fold_shape(RtStep *step)
   PetscFunctionReturn(0);
 }
 
-/* Slice of a vector with step 1: starts and ends are attributes before opset 10, then inputs. */
-static PetscErrorCode slice_range(const RtStep *step, int64_t *from, int64_t *to)
+/* One whole number of a node: of an attribute before opset 10, then of input k. there: whether it has one. */
+static PetscErrorCode number_of(const RtStep *step, const char *name, int k, bool *there, int64_t *number)
 {
-  const RtAttribute *starts = rt_graph_attribute(step->node, "starts"), *ends = rt_graph_attribute(step->node, "ends");
-  const RtTensor *x = step->in[0];
+  const RtAttribute *attribute = rt_graph_attribute(step->node, name);
+  const RtTensor *x = k < step->inputs ? step->in[k] : NULL;
 
   PetscFunctionBegin;
-  if (starts && ends && starts->count == 1 && ends->count == 1) {
-    *from = starts->ints[0];
-    *to = ends->ints[0];
+  *there = attribute || x;
+  if (!*there) PetscFunctionReturn(0);
+  if (attribute) {
+    RtCheck(attribute->count == 1, "node '%s' (Slice) is supported only for one axis", step->name);
+    *number = attribute->ints[0];
   } else {
-    RtCheck(step->inputs >= 3 && step->in[1]->size == 1 && step->in[2]->size == 1 && step->in[1]->type == RT_INT64 &&
-                step->in[2]->type == RT_INT64,
+    RtCheck(x->size == 1 && (x->type == RT_INT64 || x->type == RT_INT32),
             "node '%s' (Slice) is supported only for one axis", step->name);
-    *from = *(const int64_t *)step->in[1]->constant;
-    *to = *(const int64_t *)step->in[2]->constant;
-    if (step->inputs > 4 && step->in[4])
-      RtCheck(step->in[4]->type == RT_INT64 && step->in[4]->size == 1 && *(const int64_t *)step->in[4]->constant == 1,
-              "node '%s' (Slice) is supported only with step 1", step->name);
+    *number = x->type == RT_INT64 ? *(const int64_t *)x->constant : *(const int32_t *)x->constant;
   }
-  RtCheck(x->ndim == 1, "node '%s' (Slice) is supported only for vectors", step->name);
+  PetscFunctionReturn(0);
+}
+
+/* Slice of a vector with step 1. */
+static PetscErrorCode slice_range(const RtStep *step, int64_t *from, int64_t *to)
+{
+  const RtTensor *x = step->in[0];
+  int64_t axis = 0, stride = 1;
+  bool starts, ends, there;
+
+  PetscFunctionBegin;
+  PetscCall(number_of(step, "starts", 1, &starts, from));
+  PetscCall(number_of(step, "ends", 2, &ends, to));
+  PetscCall(number_of(step, "axes", 3, &there, &axis));
+  PetscCall(number_of(step, "steps", 4, &there, &stride));
+  RtCheck(starts && ends, "node '%s' (Slice) does not say where it starts and ends", step->name);
+  RtCheck(x->ndim == 1 && (axis == 0 || axis == -1), "node '%s' (Slice) is supported only for vectors", step->name);
+  RtCheck(stride == 1, "node '%s' (Slice) is supported only with step 1", step->name);
   if (*from < 0) *from += x->dim[0];
   if (*to < 0) *to += x->dim[0];
   *from = PetscMax(0, PetscMin(*from, x->dim[0]));
