@@ -122,6 +122,12 @@ PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char 
    writes the names of the first into text, [length]. */
 int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);
 
+/* Of a finished graph: a step of training is done, and the state, graph->state, changes by the mean of what its lanes
+   say (rt_work_change). What no operator has written stays to the bit. sum: [state_flat] over the lanes, summed in an
+   order that does not depend on ranks, so that the state does not either. All plans see the new state; none may run
+   meanwhile. */
+void rt_graph_change_state(RtGraph *graph, const float *sum, int lanes);
+
 /* What to call a node in messages: its name, or that of its first result. */
 const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);
 

@@ -53,6 +53,10 @@ int rt_plan_shared(const RtPlan *plan, int tap);
 /* Whether backward gives a parameter of the graph a gradient; where it does not, the gradient is zero. */
 bool rt_plan_reaches(const RtPlan *plan, int value);
 
+/* In training, after rt_plan_forward: by how much the rows of this run would change the state, [graph->state_flat],
+   until the next run; NULL where the graph has none. The sum over the lanes of a step goes to rt_graph_change_state. */
+const float *rt_work_change(const RtWork *work);
+
 /* Which random numbers dropout draws: f(seed, layer, epoch, sample, position). sample: [batch], must stay until the
    run ends. */
 void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_t *sample);

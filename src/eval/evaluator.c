@@ -297,7 +297,7 @@ static int64_t weight_bytes(const RtGraph *graph)
   int64_t bytes = 0;
 
   for (int v = 0; v < graph->values; v++)
-    if (graph->value[v].kind == RT_VALUE_PARAMETER || graph->value[v].kind == RT_VALUE_CONSTANT)
+    if (graph->value[v].kind != RT_VALUE_INPUT && graph->value[v].kind != RT_VALUE_RESULT)
       bytes += graph->value[v].size * (int64_t)rt_types_size(graph->value[v].type);
   return bytes;
 }

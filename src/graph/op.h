@@ -64,7 +64,7 @@ struct RtWork {
   int slot; /* 0 … threads - 1: which of the works that may run at once */
   char *slab;
   const float *parameter, *state;
-  float *next_state; /* [graph->state_flat] in training: the statistics of this run; what no step writes is the state */
+  float *change; /* [graph->state_flat] in training: what this run's rows add to the state */
   const char *packed;
   float *gradient; /* during backward */
   uint64_t seed;
@@ -107,7 +107,7 @@ struct RtOp {
   unsigned trainable; /* a float constant there is a parameter */
   unsigned factors;   /* it is one where another input depends on a parameter; a number without dimensions never is */
   unsigned passes;    /* what the result is, constants there are: parameters, if it stands where one is trained */
-  unsigned state;     /* a float constant there is state: see rt_op_next_state */
+  unsigned state;     /* a float constant there is state: see rt_op_change */
   unsigned truth;     /* ONNX wants bool there, which Retort keeps as bytes */
   /* Whether `passes` and `renames` hold for a node; NULL: always. */
   bool (*carries)(const RtNode *node);
@@ -160,11 +160,12 @@ static inline float *rt_op_dout(const RtWork *work, const RtTensor *tensor)
 {
   return tensor->root->doffset < 0 ? NULL : (float *)(work->slab + tensor->root->doffset);
 }
-/* Where forward writes, in training, what the state at input i becomes by the rows of this run alone. The trainer takes
-   the mean over all lanes of a step. NULL: not in training. */
-static inline float *rt_op_next_state(const RtWork *work, const RtStep *step, int i)
+/* Where forward writes, in training, by how much this run's rows would change the state at input i, as much of it as a
+   step of training is to take over: for a running mean (1 - momentum) (mean - running mean). It is zero before, and the
+   state changes by the mean over all lanes when the step is done. NULL: not in training. */
+static inline float *rt_op_change(const RtWork *work, const RtStep *step, int i)
 {
-  return work->next_state ? work->next_state + step->in[i]->root->offset : NULL;
+  return work->change ? work->change + step->in[i]->root->offset : NULL;
 }
 /* Where backward writes the gradient of input i, overwriting; NULL where it is not wanted. For a parameter this is its
    slice of the gradient buffer. */

@@ -114,6 +114,8 @@ PetscErrorCode rt_work_create(RtPlan *plan, RtWork **work)
   w->plan = plan;
   w->slot = plan->works++;
   w->packed = plan->packed;
+  w->state = plan->graph->state;
+  if (plan->params.training && plan->graph->state_flat) PetscCall(PetscCalloc1(plan->graph->state_flat, &w->change));
   PetscCall(rt_memory_create(plan->slab, &w->slab));
   *work = w;
   PetscFunctionReturn(0);
@@ -123,6 +125,7 @@ PetscErrorCode rt_work_destroy(RtWork **work)
 {
   PetscFunctionBegin;
   if (!*work) PetscFunctionReturn(0);
+  PetscCall(PetscFree((*work)->change));
   PetscCall(rt_memory_destroy(&(*work)->slab));
   PetscCall(PetscFree(*work));
   PetscFunctionReturn(0);
@@ -163,10 +166,21 @@ void rt_work_set_random(RtWork *work, uint64_t seed, int64_t epoch, const int64_
   work->sample = sample;
 }
 
+const float *rt_work_change(const RtWork *work)
+{
+  return work->change;
+}
+
+static void start_forward(const RtPlan *plan, RtWork *work)
+{
+  work->parameter = plan->parameter;
+  if (work->change) memset(work->change, 0, (size_t)plan->graph->state_flat * sizeof(float));
+}
+
 PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work)
 {
   PetscFunctionBegin;
-  work->parameter = plan->parameter;
+  start_forward(plan, work);
   for (int s = 0; s < plan->steps; s++)
     if (!plan->step[s].skip) PetscCall(plan->step[s].op->forward(&plan->step[s], work));
   PetscFunctionReturn(0);
@@ -175,7 +189,7 @@ PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work)
 PetscErrorCode rt_plan_forward_watched(const RtPlan *plan, RtWork *work, RtPlanWatch watch, void *context)
 {
   PetscFunctionBegin;
-  work->parameter = plan->parameter;
+  start_forward(plan, work);
   for (int s = 0; s < plan->steps; s++) {
     const RtStep *step = &plan->step[s];
 

@@ -169,6 +169,11 @@ PetscErrorCode rt_roles_assign(RtGraph *graph)
   PetscFunctionReturn(0);
 }
 
+void rt_graph_change_state(RtGraph *graph, const float *sum, int lanes)
+{
+  for (int64_t i = 0; i < graph->state_flat; i++) graph->state[i] += (float)(sum[i] / (double)lanes);
+}
+
 /* --- what a job freezes ------------------------------------------------------------------------------------------- */
 
 static PetscErrorCode take_pattern(const RtGraph *graph, const char *pattern, const char *option, bool *chosen)

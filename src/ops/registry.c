@@ -12,16 +12,35 @@ static const RtOp *const operators[] = {
     &rt_op_squeeze, &rt_op_sub,     &rt_op_transpose, &rt_op_unsqueeze,
 };
 
+enum { OWN = sizeof(operators) / sizeof(*operators), MOST_ADDED = 256 };
+
+/* Those of users. */
+static const RtOp *added[MOST_ADDED];
+static int added_count;
+
 const RtOp *rt_registry_find(const char *type)
 {
-  for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++)
-    if (!strcmp(operators[i]->type, type)) return operators[i];
+  const RtOp *op;
+
+  for (int i = 0; (op = rt_registry_at(i)); i++)
+    if (!strcmp(op->type, type)) return op;
   return NULL;
+}
+
+PetscErrorCode rt_registry_add(const RtOp *op)
+{
+  PetscFunctionBegin;
+  RtCheck(op->type && op->type[0] && op->shape && op->forward, "an operator without a type, a shape or a forward");
+  RtCheck(!rt_registry_find(op->type), "there is an operator '%s' already", op->type);
+  RtCheck(added_count < MOST_ADDED, "more than %d operators cannot be added", (int)MOST_ADDED);
+  added[added_count++] = op;
+  PetscFunctionReturn(0);
 }
 
 const RtOp *rt_registry_at(int i)
 {
-  return i >= 0 && (size_t)i < sizeof(operators) / sizeof(*operators) ? operators[i] : NULL;
+  if (i < 0 || i >= OWN + added_count) return NULL;
+  return i < OWN ? operators[i] : added[i - OWN];
 }
 
 /* Stand-ins live as long as the process: nodes of any graph may point to them. */
