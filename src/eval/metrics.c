@@ -43,7 +43,7 @@ bool rt_metrics_fits(const RtMetricCase *about, const RtMetric *metric, int mode
   return model < 0 && (both || metric->scope == RT_METRIC_SET);
 }
 
-int rt_metrics_axis(const RtMetricCase *about, const char *axis)
+static int axis_of(const RtMetricCase *about, const char *axis)
 {
   return strcmp(axis, "bin") ? about->classes : about->bins;
 }
@@ -52,7 +52,7 @@ int64_t rt_metrics_length(const RtMetricCase *about, const RtMetric *metric)
 {
   int64_t length = 1;
 
-  for (int a = 0; a < 2 && metric->axis[a]; a++) length *= rt_metrics_axis(about, metric->axis[a]);
+  for (int a = 0; a < 2 && metric->axis[a]; a++) length *= axis_of(about, metric->axis[a]);
   return length;
 }
 

@@ -9,8 +9,6 @@
 const RtMetric *rt_metrics_row(int row);
 /* Whether a row says something of a model, or of the case as a whole: model -1. */
 bool rt_metrics_fits(const RtMetricCase *about, const RtMetric *metric, int model);
-/* Elements of one of a row's axes, or of any of that name. */
-int rt_metrics_axis(const RtMetricCase *about, const char *axis);
 /* Elements of a row's value. */
 int64_t rt_metrics_length(const RtMetricCase *about, const RtMetric *metric);
 
