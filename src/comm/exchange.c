@@ -8,6 +8,7 @@
 enum {
   BLOCK = RT_PARTS_BLOCK,
   SEGMENT = 1 << 16, /* floats of a message */
+  LEAST = 1 << 10,   /* the same where memory is short */
   SEGMENTS = 1024,   /* messages for one part, at most */
   WINDOW = 2,        /* segments that are on their way to this rank at once */
   TAG = 17
@@ -91,14 +92,29 @@ static PetscErrorCode make_pieces(RtExchange *e)
   PetscFunctionReturn(0);
 }
 
-static void choose_segment(RtExchange *e, int64_t wanted)
+void rt_exchange_segment(const RtParts *parts, int64_t *suits, int64_t *least)
 {
   int64_t longest = BLOCK;
 
-  for (int k = 0; k < e->parts->ranges; k++)
-    for (int p = 0; p < e->size; p++) longest = PetscMax(longest, rt_parts_get(e->parts, k, p).count);
-  e->segment_size = wanted > 0 ? wanted : PetscMax(SEGMENT, (longest / SEGMENTS / BLOCK + 1) * BLOCK);
-  e->segment_size = PetscMin(e->segment_size, longest);
+  for (int k = 0; k < parts->ranges; k++)
+    for (int p = 0; p < parts->size; p++) longest = PetscMax(longest, rt_parts_get(parts, k, p).count);
+  *suits = PetscMin(longest, PetscMax(SEGMENT, (longest / SEGMENTS / BLOCK + 1) * BLOCK));
+  *least = PetscMin(longest, LEAST);
+}
+
+int64_t rt_exchange_bytes(const RtParts *parts, int lanes, int rank, int64_t segment)
+{
+  int64_t arrivals = 0;
+
+  for (int p = 0; p < parts->size; p++) {
+    RtLaneForest forest;
+    int first, count;
+
+    rt_lanes_share(lanes, p, parts->size, &first, &count);
+    rt_lanes_forest(lanes, first, count, &forest);
+    if (p != rank) arrivals += forest.count;
+  }
+  return (WINDOW * arrivals * segment + rt_parts_owned(parts, rank)) * (int64_t)sizeof(float);
 }
 
 /* Own parts in segments, in the order of sending: from the last range to the first. */
@@ -146,7 +162,7 @@ PetscErrorCode rt_exchange_create(MPI_Comm comm, const RtParts *parts, int lanes
   PetscCallMPI(MPI_Type_contiguous(BLOCK, MPI_FLOAT, &e->block));
   PetscCallMPI(MPI_Type_commit(&e->block));
   PetscCall(make_pieces(e));
-  choose_segment(e, segment);
+  e->segment_size = segment;
   PetscCall(make_segments(e));
   PetscFunctionReturn(0);
 }

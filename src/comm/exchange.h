@@ -9,8 +9,13 @@
 
 typedef struct RtExchange RtExchange;
 
-/* Collective. parts must outlive it. segment: floats of a message, a multiple of the block; 0: a length that suits
-   caches. comm: used by this alone. */
+/* Floats of a message that suits caches. least: the shortest that is worth while. Multiples of the block. */
+void rt_exchange_segment(const RtParts *parts, int64_t *suits, int64_t *least);
+/* Bytes of what comes from other ranks, and of the sums, on a rank. */
+int64_t rt_exchange_bytes(const RtParts *parts, int lanes, int rank, int64_t segment);
+
+/* Collective. parts must outlive it. segment: floats of a message, a multiple of the block, the same on all ranks.
+   comm: used by this alone. */
 PetscErrorCode rt_exchange_create(MPI_Comm comm, const RtParts *parts, int lanes, int64_t segment,
                                   RtExchange **exchange);
 PetscErrorCode rt_exchange_destroy(RtExchange **exchange);

@@ -4,6 +4,7 @@
 #include "core/fault.h"
 #include "core/memory.h"
 #include "core/simd.h"
+#include "core/size.h"
 
 #include <omp.h>
 #include <stdatomic.h>
@@ -33,7 +34,8 @@ struct RtReduce {
   MPI_Datatype block;
   RtReduceKind kind;
   int rank, size, lanes, threads;
-  int64_t n;
+  int workers; /* of the threads: they have lanes */
+  int64_t n, segment;
   int buffers;
   float **buffer; /* [buffers] all of them */
   Worker *worker; /* [threads] */
@@ -78,19 +80,81 @@ static size_t buffer_bytes(const RtReduce *r)
   return (size_t)r->n * sizeof(float); /* a multiple of a cache line, as n is one of 16 */
 }
 
+/* Lanes of a thread where so many threads have lanes. */
+static void share(const RtReduce *r, int workers, int thread, int *first, int *count)
+{
+  int start, own;
+
+  rt_lanes_share(r->lanes, r->rank, r->size, &start, &own);
+  *first = start;
+  *count = 0;
+  if (thread < workers) rt_lanes_share(own, thread, workers, first, count);
+  if (thread < workers) *first += start;
+}
+
+static int buffers_of(const RtReduce *r, int workers)
+{
+  int buffers = 0;
+
+  for (int t = 0; t < workers; t++) {
+    int first, count;
+
+    share(r, workers, t, &first, &count);
+    buffers += rt_lanes_buffers(r->lanes, first, count);
+  }
+  return buffers;
+}
+
+static int64_t bytes_of(const RtReduce *r, int workers, int64_t segment)
+{
+  const bool exchange = r->kind == RT_REDUCE_TREE && r->size > 1;
+
+  return (int64_t)buffers_of(r, workers) * (int64_t)buffer_bytes(r) +
+         (exchange ? rt_exchange_bytes(&r->parts, r->lanes, r->rank, segment) : 0);
+}
+
+/* As many threads with lanes as there is memory for, then messages as long as there is; the same length everywhere. */
+static PetscErrorCode fit(RtReduce *r, const RtReduceParams *params)
+{
+  int64_t suits, least, need, memory = params->memory > 0 ? params->memory : INT64_MAX;
+  char text[RT_SIZE_TEXT];
+
+  PetscFunctionBegin;
+  rt_exchange_segment(&r->parts, &suits, &least);
+  if (params->segment > 0) suits = PetscMin(suits, params->segment);
+  least = PetscMin(least, suits);
+  r->workers = r->threads;
+  while (r->workers > 1 && bytes_of(r, r->workers, least) > memory) r->workers--;
+  need = bytes_of(r, r->workers, least);
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &need, 1, MPI_INT64_T, MPI_MAX, r->comm));
+  RtCheck(need <= memory, "-reduce_memory %s is too small: the gradients of this model take a rank %lld bytes at least",
+          rt_size_text(memory, text), (long long)need);
+  r->segment = suits;
+  while (r->segment > least && bytes_of(r, r->workers, r->segment) > memory)
+    r->segment = PetscMax(least, r->segment / 2 / BLOCK * BLOCK);
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &r->segment, 1, MPI_INT64_T, MPI_MIN, r->comm));
+  PetscFunctionReturn(0);
+}
+
+RtReduceMemory rt_reduce_memory(const RtReduce *reduce)
+{
+  const int64_t gradients = reduce->buffers * (int64_t)buffer_bytes(reduce);
+
+  return (RtReduceMemory){.gradients = gradients,
+                          .sums = bytes_of(reduce, reduce->workers, reduce->segment) - gradients,
+                          .buffers = reduce->buffers,
+                          .threads = reduce->workers};
+}
+
 /* Lanes of the threads, and how many buffers they need. */
 static PetscErrorCode share_lanes(RtReduce *r)
 {
-  int first, count;
-
   PetscFunctionBegin;
-  rt_lanes_share(r->lanes, r->rank, r->size, &first, &count);
   PetscCall(PetscCalloc1(r->threads, &r->worker));
   for (int t = 0; t < r->threads; t++) {
     Worker *w = &r->worker[t];
 
-    rt_lanes_share(count, t, r->threads, &w->first, &w->count);
-    w->first += first;
+    share(r, r->workers, t, &w->first, &w->count);
     w->forest.lanes = r->lanes;
     w->most = rt_lanes_buffers(r->lanes, w->first, w->count);
     PetscCall(PetscMalloc1(w->most + 1, &w->spare));
@@ -147,12 +211,13 @@ PetscErrorCode rt_reduce_create(MPI_Comm comm, const RtReduceParams *params, RtR
   PetscCallMPI(MPI_Type_commit(&r->block));
   PetscCall(
       rt_parts_create(r->n, r->size, params->cuts, params->cut, params->range > 0 ? params->range : RANGE, &r->parts));
+  PetscCall(fit(r, params));
   PetscCall(share_lanes(r));
   PetscCall(make_memory(r));
   if (r->kind == RT_REDUCE_FAST)
     PetscCall(PetscMalloc1(r->parts.ranges + r->n / PIECE + 1, &r->request));
   else if (r->size > 1)
-    PetscCall(rt_exchange_create(r->comm, &r->parts, r->lanes, params->segment, &r->exchange));
+    PetscCall(rt_exchange_create(r->comm, &r->parts, r->lanes, r->segment, &r->exchange));
   release(r);
   PetscFunctionReturn(0);
 }

@@ -26,13 +26,15 @@ typedef struct {
   RtReduceKind kind;
   int64_t range;      /* floats that a range has at least; 0: a length that suits networks */
   int64_t segment;    /* floats of a message, a multiple of 16; 0: a length that suits caches */
+  int64_t memory;     /* bytes that this rank may hold of gradients and sums; 0: any. The same on all ranks. Where it is
+                         short, messages are shorter, and then fewer threads have lanes; bits stay the same */
   int cuts;           /* number of places where ranges may begin */
   const int64_t *cut; /* [cuts] ascending multiples of 16; read by rt_reduce_create only */
 } RtReduceParams;
 
 typedef struct RtReduce RtReduce;
 
-/* Collective. */
+/* Collective. Errors: the memory is less than one thread with the shortest messages needs. */
 PetscErrorCode rt_reduce_create(MPI_Comm comm, const RtReduceParams *params, RtReduce **reduce);
 /* Collective. */
 PetscErrorCode rt_reduce_destroy(RtReduce **reduce);
@@ -48,6 +50,15 @@ float *rt_reduce_buffer(RtReduce *reduce, int thread);
 PetscErrorCode rt_reduce_ready(RtReduce *reduce, int thread, int lane, int64_t from);
 /* That buffer now holds lane `lane`. Lanes of a thread come in order. */
 void rt_reduce_push(RtReduce *reduce, int thread, int lane);
+
+/* What this rank holds beside the parameters. */
+typedef struct {
+  int64_t gradients; /* bytes of buffers for lanes */
+  int64_t sums;      /* bytes of the summed own parts, and of what comes from other ranks */
+  int buffers;       /* that the gradients are */
+  int threads;       /* that may have lanes */
+} RtReduceMemory;
+RtReduceMemory rt_reduce_memory(const RtReduce *reduce);
 
 /* Who owns what in the tree kind. */
 const RtParts *rt_reduce_parts(const RtReduce *reduce);

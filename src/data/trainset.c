@@ -210,7 +210,8 @@ static PetscErrorCode add_pieces(const RtTrainset *data, Sums *sums)
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, double *mean, double *deviation)
+/* Collective. Mean and standard deviation of all its numbers, in physical units: rank 0 adds them in their order. */
+static PetscErrorCode measure(const RtJob *job, const RtTrainset *data, double *mean, double *deviation)
 {
   const RtDatasetInfo *info = data->info;
   const double count = (double)(info->samples * info->size);
@@ -237,7 +238,7 @@ PetscErrorCode rt_trainset_model(const RtJob *job, const char *role, const RtTra
 
   PetscFunctionBegin;
   if (!rt_options_text(job->options, role, "model")[0] && rt_options_bool(job->options, role, "normalize"))
-    PetscCall(rt_trainset_measure(job, data, &input.mean, &input.deviation));
+    PetscCall(measure(job, data, &input.mean, &input.deviation));
   PetscCall(rt_model_sketch(job, role, data->info, &input, graph));
   PetscFunctionReturn(0);
 }

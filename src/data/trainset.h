@@ -29,9 +29,6 @@ PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views
 /* Collective. Read the samples, where they are kept. */
 PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data);
 
-/* Collective. Mean and standard deviation of all its numbers, in physical units: rank 0 adds them in their order. */
-PetscErrorCode rt_trainset_measure(const RtJob *job, const RtTrainset *data, double *mean, double *deviation);
-
 /* What makes views of a dataset's samples. */
 PetscErrorCode rt_trainset_augment(const RtJob *job, const RtDatasetInfo *info, RtAugment *augment);
 

@@ -115,7 +115,7 @@ int rt_softmax_largest(int width, const float *logit)
   return best;
 }
 
-PetscErrorCode rt_softmax_count(const RtLossParams *params, const RtLossBatch *batch, int64_t row, RtLossSums *sums)
+static PetscErrorCode count_row(const RtLossParams *params, const RtLossBatch *batch, int64_t row, RtLossSums *sums)
 {
   PetscFunctionBegin;
   PetscCheck(params->alpha == 0 || batch->teacher, PETSC_COMM_SELF, PETSC_ERR_ARG_NULL, "No teacher's logits");
@@ -160,7 +160,7 @@ PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *ba
       PetscCall(PetscArrayzero(gradient, (size_t)batch->width));
       continue;
     }
-    PetscCall(rt_softmax_count(params, batch, r, sums));
+    PetscCall(count_row(params, batch, r, sums));
     row(params, batch, r, gradient, sums);
   }
   PetscFunctionReturn(0);

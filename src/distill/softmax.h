@@ -32,10 +32,6 @@ void rt_softmax_get(const RtSoftmax *row, const float *logit, int count, double 
 /* The first of the largest. */
 int rt_softmax_largest(int width, const float *logit);
 
-/* Check what row `row` of a classification needs, and count it: count, and correct where there is a label.
-   Errors (internal): no teacher or label where one is needed, a label that is no class. */
-PetscErrorCode rt_softmax_count(const RtLossParams *params, const RtLossBatch *batch, int64_t row, RtLossSums *sums);
-
 /* Cross-entropy of columns [first, first + count) with the smoothed label (1 - s) [class = label] + s / width, as in
    PyTorch's cross_entropy: returns its part of the loss, and adds weight times its gradient to gradient: [count].
    student: the row at temperature 1; logit: the piece. */
@@ -43,8 +39,9 @@ double rt_softmax_cross_entropy(const RtLossParams *params, const RtLossBatch *b
                                 const RtSoftmax *student, const float *logit, int first, int count, double weight,
                                 double *gradient);
 
-/* Walk over the rows of a classification: padding gets a zero gradient, the others are counted and given to `row`,
-   which writes the row's gradient, [width], and adds to sums. */
+/* Walk over the rows of a classification: padding gets a zero gradient, the others are counted, as correct where there
+   is a label, and given to `row`, which writes the row's gradient, [width], and adds to sums.
+   Errors (internal): no teacher or label where one is needed, a label that is no class. */
 PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums,
                                void (*row)(const RtLossParams *params, const RtLossBatch *batch, int64_t r,
                                            float *gradient, RtLossSums *sums));

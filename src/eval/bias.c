@@ -24,7 +24,9 @@ void rt_bias_add(RtBias *bias, const float *logits, int32_t label)
       continue;
     }
     bias->correct += prediction == label;
-    if (bias->confusion) bias->confusion[(int64_t)label * bias->width + prediction]++;
+    if (!bias->confusion) continue;
+#pragma omp atomic
+    bias->confusion[(int64_t)label * bias->width + prediction]++;
   }
 }
 

@@ -18,10 +18,10 @@ typedef struct {
   double fixed;                      /* the number that the user gave */
   int64_t count, correct;            /* with `fixed` */
   int64_t correct_at[RT_BIAS_STEPS]; /* with each number that may be chosen */
-  int64_t *confusion;                /* [width, width] with `fixed`; may be NULL */
+  int64_t *confusion;                /* [width, width] with `fixed`, of all threads; may be NULL */
 } RtBias;
 
-/* One sample. */
+/* One sample. Threads have a correction each, and may share its confusion. */
 void rt_bias_add(RtBias *bias, const float *logits, int32_t label);
 /* The step with the most samples right, of equals the one nearest to 0. */
 int rt_bias_best(const RtBias *bias);

@@ -33,55 +33,50 @@ static PetscErrorCode put_model_number(RtArchive *archive, int model, const char
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode put_confusion(RtArchive *archive, const char *name, const char *long_name, const int64_t *data)
+/* The rows of the table of metrics for one model, or for the whole: model -1. */
+static PetscErrorCode put_metrics(const RtEvaluation *e, RtArchive *archive, int model)
 {
-  RtArchiveArray array = {.name = name,
-                          .units = "1",
-                          .long_name = long_name,
-                          .dimension = {"class", "prediction"},
-                          .type = RT_ARCHIVE_INT64,
-                          .data = data};
+  const RtMetricCase *about = &e->metrics->about;
+  const RtMetric *row;
+  char name[64], text[128];
 
   PetscFunctionBegin;
-  PetscCall(rt_archive_put(archive, &array));
+  for (int i = 0; (row = rt_metrics_row(i)); i++) {
+    RtArchiveArray array = {.name = name,
+                            .units = row->units,
+                            .long_name = text,
+                            .dimension = {row->axis[0], row->axis[1]},
+                            .type = row->counts ? RT_ARCHIVE_INT64 : RT_ARCHIVE_DOUBLE};
+    PetscErrorCode error;
+    double *value; /* or int64_t */
+
+    if (!rt_metrics_fits(about, row, model)) continue;
+    snprintf(name, sizeof(name), "%s%s%s", model < 0 ? "" : role[model], model < 0 ? "" : "_", row->name);
+    snprintf(text, sizeof(text), row->long_name, model < 0 ? "" : role[model]);
+    PetscCall(PetscMalloc1(rt_metrics_length(about, row), &value));
+    rt_metrics_value(e->metrics, row, model, &e->outcomes, value);
+    array.data = value;
+    error = rt_archive_put(archive, &array);
+    PetscCall(PetscFree(value));
+    PetscCall(error);
+  }
   PetscFunctionReturn(0);
 }
 
-/* Reliability diagram of one model. */
-static PetscErrorCode put_bins(RtArchive *archive, const RtMetrics *s, int model)
+/* Whether a variable of eval.nc lies along an axis. */
+static bool uses(const RtEvaluation *e, const char *axis)
 {
-  char name[64], text[96];
-  double *value;
-  RtArchiveArray array = {
-      .name = name, .units = "1", .long_name = text, .dimension = {"bin"}, .type = RT_ARCHIVE_DOUBLE};
-  PetscErrorCode error;
+  const RtMetric *row;
 
-  PetscFunctionBegin;
-  PetscCall(PetscMalloc1(s->bins, &value));
-  array.data = value;
-  for (int b = 0; b < s->bins; b++)
-    value[b] =
-        s->bin_count[model][b] ? rt_exact_value(&s->bin_confidence[model][b]) / (double)s->bin_count[model][b] : NAN;
-  snprintf(name, sizeof(name), "%s_bin_confidence", role[model]);
-  snprintf(text, sizeof(text), "mean of the %s's largest probability in the bin", role[model]);
-  error = rt_archive_put(archive, &array);
-  for (int b = 0; b < s->bins; b++)
-    value[b] = s->bin_count[model][b] ? (double)s->bin_correct[model][b] / (double)s->bin_count[model][b] : NAN;
-  snprintf(name, sizeof(name), "%s_bin_accuracy", role[model]);
-  snprintf(text, sizeof(text), "fraction of the bin's samples that the %s gets right", role[model]);
-  if (!error) error = rt_archive_put(archive, &array);
-  snprintf(name, sizeof(name), "%s_bin_count", role[model]);
-  snprintf(text, sizeof(text), "samples in the bin, by the %s's largest probability", role[model]);
-  array.type = RT_ARCHIVE_INT64;
-  array.data = s->bin_count[model];
-  if (!error) error = rt_archive_put(archive, &array);
-  PetscCall(PetscFree(value));
-  PetscCall(error);
-  PetscFunctionReturn(0);
+  for (int i = 0; (row = rt_metrics_row(i)); i++)
+    for (int m = -1; m < RT_MODELS; m++)
+      for (int a = 0; a < 2 && row->axis[a]; a++)
+        if (!strcmp(row->axis[a], axis) && rt_metrics_fits(&e->metrics->about, row, m)) return true;
+  return false;
 }
 
 /* Middles of the bins, as their coordinate. */
-static PetscErrorCode put_bin_axis(const RtMetrics *s, RtArchive *archive)
+static PetscErrorCode put_bin_axis(const RtMetricCase *about, RtArchive *archive)
 {
   double *middle;
   RtArchiveArray array = {.name = "bin",
@@ -92,9 +87,9 @@ static PetscErrorCode put_bin_axis(const RtMetrics *s, RtArchive *archive)
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCall(rt_archive_dimension(archive, "bin", s->bins));
-  PetscCall(PetscMalloc1(s->bins, &middle));
-  for (int b = 0; b < s->bins; b++) middle[b] = (b + 0.5) / s->bins;
+  PetscCall(rt_archive_dimension(archive, "bin", about->bins));
+  PetscCall(PetscMalloc1(about->bins, &middle));
+  for (int b = 0; b < about->bins; b++) middle[b] = (b + 0.5) / about->bins;
   array.data = middle;
   error = rt_archive_put(archive, &array);
   PetscCall(PetscFree(middle));
@@ -102,27 +97,24 @@ static PetscErrorCode put_bin_axis(const RtMetrics *s, RtArchive *archive)
   PetscFunctionReturn(0);
 }
 
-/* Names of the classes as CF's flags on a coordinate. */
-static PetscErrorCode put_classes(const RtEvaluation *e, RtArchive *archive)
+/* Names of the classes as CF's flags on a coordinate: class, or prediction. */
+static PetscErrorCode put_class_axis(const RtEvaluation *e, const char *axis, const char *long_name, RtArchive *archive)
 {
   int64_t *number;
-  RtArchiveArray array = {.units = "1", .type = RT_ARCHIVE_INT64};
-  PetscErrorCode error = 0;
+  RtArchiveArray array = {
+      .name = axis, .units = "1", .long_name = long_name, .dimension = {axis}, .type = RT_ARCHIVE_INT64};
+  PetscErrorCode error;
 
   PetscFunctionBegin;
+  if (!uses(e, axis)) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1(e->info->classes, &number));
   for (int k = 0; k < e->info->classes; k++) number[k] = k;
   array.data = number;
-  for (int d = 0; d < 2 && !error; d++) {
-    array.name = array.dimension[0] = d ? "prediction" : "class";
-    array.long_name = d ? "class that the model gives" : "class of the label";
-    error = rt_archive_dimension(archive, array.name, e->info->classes);
-    if (!error) error = rt_archive_put(archive, &array);
-  }
+  error = rt_archive_dimension(archive, axis, e->info->classes);
+  if (!error) error = rt_archive_put(archive, &array);
   PetscCall(PetscFree(number));
   PetscCall(error);
-  PetscCall(rt_archive_put_flags(archive, "class", e->info));
-  PetscCall(rt_archive_put_flags(archive, "prediction", e->info));
+  PetscCall(rt_archive_put_flags(archive, axis, e->info));
   PetscFunctionReturn(0);
 }
 
@@ -164,10 +156,10 @@ static PetscErrorCode put_sample_classes(const RtEvaluation *e, RtArchive *archi
 /* What the models say to each sample. */
 static PetscErrorCode put_samples(const RtEvaluation *e, RtArchive *archive)
 {
-  const RtMetrics *s = e->metrics;
+  const RtMetricCase *s = &e->metrics->about;
 
   PetscFunctionBegin;
-  PetscCall(rt_archive_dimension(archive, "sample", s->count));
+  PetscCall(rt_archive_dimension(archive, "sample", e->metrics->count));
   if (s->classes) {
     PetscCall(
         put_sample(archive, -1, "label", "class of each sample of the test set", RT_ARCHIVE_INT32, e->outcomes.label));
@@ -194,62 +186,52 @@ static PetscErrorCode put_samples(const RtEvaluation *e, RtArchive *archive)
 
 static PetscErrorCode put_model(const RtEvaluation *e, RtArchive *archive, int m)
 {
-  const RtMetrics *s = e->metrics;
-  double count = (double)s->count, loss = rt_exact_value(&s->loss[m]) / count;
   char name[64];
 
   PetscFunctionBegin;
-  if (!s->has[m]) PetscFunctionReturn(0);
+  if (!e->metrics->about.has[m]) PetscFunctionReturn(0);
   PetscCall(put_model_number(archive, m, "parameters", "1", "trained numbers of the %s", (double)e->parameters[m]));
   PetscCall(put_model_number(archive, m, "bytes", "byte", "size of all weights and constants of the %s",
                              (double)e->bytes[m]));
   snprintf(name, sizeof(name), "%s_hash", role[m]);
   PetscCall(rt_archive_put_text(archive, NULL, name, e->hash[m]));
-  if (s->targets)
-    PetscCall(put_model_number(archive, m, "rmse", "1", "root of the mean squared error of the %s", sqrt(loss)));
-  if (!s->classes) PetscFunctionReturn(0);
-  PetscCall(put_model_number(archive, m, "accuracy", "1", "fraction of samples that the %s gets right",
-                             (double)s->correct[m] / count));
-  PetscCall(put_model_number(archive, m, "cross_entropy", "1", "mean cross-entropy of the %s, in nats", loss));
-  PetscCall(put_model_number(archive, m, "ece", "1", "expected calibration error of the %s", rt_metrics_ece(s, m)));
-  PetscCall(put_bins(archive, s, m));
-  snprintf(name, sizeof(name), "%s_confusion", role[m]);
-  PetscCall(put_confusion(archive, name, "samples by label and prediction", s->confusion[m]));
+  PetscCall(put_metrics(e, archive, m));
+  PetscFunctionReturn(0);
+}
+
+/* The student with a bias on some classes. */
+static PetscErrorCode put_corrected(const RtEvaluation *e, RtArchive *archive)
+{
+  RtArchiveArray confusion = {.name = "student_confusion_corrected",
+                              .units = "1",
+                              .long_name = "samples by label and prediction with that bias",
+                              .dimension = {"class", "prediction"},
+                              .type = RT_ARCHIVE_INT64,
+                              .data = e->bias.confusion};
+
+  PetscFunctionBegin;
+  PetscCall(
+      put_number(archive, "bias", "1", "added to the student's logits of the classes in bias_classes", e->bias.fixed));
+  PetscCall(put_number(archive, "student_accuracy_corrected", "1",
+                       "fraction of samples that the student gets right with that bias",
+                       (double)e->bias.correct / (double)e->bias.count));
+  if (e->bias.confusion) PetscCall(rt_archive_put(archive, &confusion));
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode put_all(const RtEvaluation *e, RtArchive *archive)
 {
-  const RtMetrics *s = e->metrics;
   char *record;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  if (s->classes) {
-    PetscCall(put_classes(e, archive));
-    PetscCall(put_bin_axis(s, archive));
-  }
-  PetscCall(put_number(archive, "samples", "1", "samples in the test set", (double)s->count));
+  PetscCall(put_class_axis(e, "class", "class of the label", archive));
+  PetscCall(put_class_axis(e, "prediction", "class that the model gives", archive));
+  if (uses(e, "bin")) PetscCall(put_bin_axis(&e->metrics->about, archive));
+  PetscCall(put_number(archive, "samples", "1", "samples in the test set", (double)e->metrics->count));
   for (int m = 0; m < RT_MODELS; m++) PetscCall(put_model(e, archive, m));
-  if (s->has[0] && s->has[1] && !s->targets) {
-    PetscCall(put_number(archive, "agreement", "1", "fraction of samples to which both models give the same class",
-                         (double)s->agree / (double)s->count));
-    PetscCall(put_number(archive, "kl_divergence", "1", "mean KL(teacher || student) at temperature 1, in nats",
-                         rt_exact_value(&s->kl) / (double)s->count));
-  }
-  if (s->has[0] && s->has[1] && s->targets)
-    PetscCall(put_number(archive, "difference", "1", "root of the mean squared difference of the models' outputs",
-                         sqrt(rt_exact_value(&s->difference) / (double)s->count)));
-  if (e->corrected) {
-    PetscCall(put_number(archive, "bias", "1", "added to the student's logits of the classes in bias_classes",
-                         e->bias.fixed));
-    PetscCall(put_number(archive, "student_accuracy_corrected", "1",
-                         "fraction of samples that the student gets right with that bias",
-                         (double)e->bias.correct / (double)e->bias.count));
-    if (e->bias.confusion)
-      PetscCall(put_confusion(archive, "student_confusion_corrected", "samples by label and prediction with that bias",
-                              e->bias.confusion));
-  }
+  PetscCall(put_metrics(e, archive, -1));
+  if (e->corrected) PetscCall(put_corrected(e, archive));
   PetscCall(put_samples(e, archive));
   PetscCall(rt_archive_put_text(archive, NULL, "source", "retort eval: the models of a run and its test set"));
   PetscCall(rt_options_record(e->job->options, RT_CONTENT_EVAL, &record));
@@ -290,15 +272,15 @@ PetscErrorCode rt_evaluation_write(const RtEvaluation *evaluation)
 
 static void print_model(const RtEvaluation *e, int m)
 {
-  const RtMetrics *s = e->metrics;
-  double count = (double)s->count;
+  const RtMetricCase *about = &e->metrics->about;
+  const double count = (double)e->metrics->count, accuracy = rt_metrics_number(e->metrics, "accuracy", m);
 
-  if (s->targets)
+  if (about->targets)
     rt_message_print("%-9s %12lld   %14.6g", role[m], (long long)e->parameters[m],
-                     sqrt(rt_exact_value(&s->loss[m]) / count));
-  else if (s->classes)
-    rt_message_print("%-9s %12lld   %12.2f %%   %8lld", role[m], (long long)e->parameters[m],
-                     100.0 * (double)s->correct[m] / count, (long long)(s->count - s->correct[m]));
+                     rt_metrics_number(e->metrics, "rmse", m));
+  else if (about->classes)
+    rt_message_print("%-9s %12lld   %12.2f %%   %8lld", role[m], (long long)e->parameters[m], 100 * accuracy,
+                     llround(count - accuracy * count));
   else
     rt_message_print("%-9s %12lld", role[m], (long long)e->parameters[m]);
 }
@@ -306,26 +288,30 @@ static void print_model(const RtEvaluation *e, int m)
 void rt_evaluation_print(const RtEvaluation *evaluation)
 {
   const RtMetrics *s = evaluation->metrics;
-  const bool both = s->has[RT_TEACHER] && s->has[RT_STUDENT];
+  const RtMetricCase *about = &s->about;
+  const bool both = about->has[RT_TEACHER] && about->has[RT_STUDENT];
   const double ratio = (double)evaluation->parameters[RT_TEACHER] / (double)evaluation->parameters[RT_STUDENT];
 
   rt_message_print("%s", "");
   rt_message_print("%-9s   parameters   %s", "model",
-                   s->targets   ? "rms error, test"
-                   : s->classes ? "test accuracy     errors"
-                                : "");
+                   about->targets   ? "rms error, test"
+                   : about->classes ? "test accuracy     errors"
+                                    : "");
   for (int m = 0; m < RT_MODELS; m++)
-    if (s->has[m]) print_model(evaluation, m);
+    if (about->has[m]) print_model(evaluation, m);
   if (evaluation->corrected)
     rt_message_print("%-9s %12s   %12.2f %%   %8lld   with %+.1f on the logits of the named classes", " corrected", "",
                      100.0 * (double)evaluation->bias.correct / (double)evaluation->bias.count,
                      (long long)(evaluation->bias.count - evaluation->bias.correct), evaluation->bias.fixed);
-  if (both && s->classes)
+  if (both && about->classes)
     rt_message_print("The student is %.1f times %s and keeps %.2f %% of the teacher's accuracy.",
                      fmax(ratio, 1 / ratio), ratio < 1 ? "larger" : "smaller",
-                     100.0 * (double)s->correct[RT_STUDENT] / (double)s->correct[RT_TEACHER]);
-  if (both && !s->targets)
+                     100 * rt_metrics_number(s, "accuracy", RT_STUDENT) / rt_metrics_number(s, "accuracy", RT_TEACHER));
+  if (both && !about->targets)
     rt_message_print("They agree on %.2f %% of %lld samples; KL divergence %.5f.",
-                     100.0 * (double)s->agree / (double)s->count, (long long)s->count,
-                     rt_exact_value(&s->kl) / (double)s->count);
+                     100 * rt_metrics_number(s, "agreement", -1), (long long)s->count,
+                     rt_metrics_number(s, "kl_divergence", -1));
+  if (about->classes > RT_METRIC_CONFUSION)
+    rt_message_print("%d classes: eval.nc counts each alone; up to %d there is a matrix of label and prediction.",
+                     about->classes, RT_METRIC_CONFUSION);
 }

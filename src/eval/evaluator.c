@@ -203,18 +203,21 @@ static PetscErrorCode run_dataset(Evaluator *e, const RtDataset *dataset, int64_
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_bias(Evaluator *e, const bool *named, double fixed)
+/* matrix: with a confusion, where the classes are not too many for one. */
+static PetscErrorCode start_bias(Evaluator *e, const bool *named, double fixed, bool matrix)
 {
+  int64_t *confusion = NULL;
+
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(e->job->threads, &e->bias));
-  for (int t = 0; t < e->job->threads; t++) {
-    e->bias[t] = (RtBias){.width = e->width, .named = named, .fixed = fixed};
-    PetscCall(PetscCalloc1((size_t)e->width * (size_t)e->width, &e->bias[t].confusion));
-  }
+  if (matrix && e->width <= RT_METRIC_CONFUSION)
+    PetscCall(PetscCalloc1((size_t)e->width * (size_t)e->width, &confusion));
+  for (int t = 0; t < e->job->threads; t++)
+    e->bias[t] = (RtBias){.width = e->width, .named = named, .fixed = fixed, .confusion = confusion};
   PetscFunctionReturn(0);
 }
 
-/* Sums over threads and ranks, in `sum`; its confusion belongs to the caller. */
+/* Sums over threads and ranks, in `sum`; its confusion, if any, belongs to the caller. */
 static PetscErrorCode finish_bias(Evaluator *e, RtBias *sum)
 {
   int64_t number[2];
@@ -225,15 +228,13 @@ static PetscErrorCode finish_bias(Evaluator *e, RtBias *sum)
     sum->count += e->bias[t].count;
     sum->correct += e->bias[t].correct;
     for (int s = 0; s < RT_BIAS_STEPS; s++) sum->correct_at[s] += e->bias[t].correct_at[s];
-    for (int64_t i = 0; i < (int64_t)e->width * e->width; i++) sum->confusion[i] += e->bias[t].confusion[i];
-    PetscCall(PetscFree(e->bias[t].confusion));
   }
   PetscCall(PetscFree(e->bias));
   number[0] = sum->count;
   number[1] = sum->correct;
   PetscCall(rt_agree_count(e->job->comm, 2, number));
   PetscCall(rt_agree_count(e->job->comm, RT_BIAS_STEPS, sum->correct_at));
-  PetscCall(rt_agree_count(e->job->comm, (int64_t)e->width * e->width, sum->confusion));
+  if (sum->confusion) PetscCall(rt_agree_count(e->job->comm, (int64_t)e->width * e->width, sum->confusion));
   sum->count = number[0];
   sum->correct = number[1];
   PetscFunctionReturn(0);
@@ -253,13 +254,12 @@ static PetscErrorCode fit_on_holdout(Evaluator *e, const bool *named, double *va
     PetscCall(rt_trainset_close(&data));
     RtFail("-eval_bias_fit holdout: the job holds no samples out; set -data_holdout");
   }
-  PetscCall(start_bias(e, named, 0));
+  PetscCall(start_bias(e, named, 0, false));
   e->metrics = NULL;
   error = rt_message_agree(e->job->comm, run_dataset(e, data.dataset, data.sampler.held, data.sampler.held_out));
   e->metrics = metrics;
   PetscCall(rt_trainset_close(&data));
   PetscCall(finish_bias(e, &sum));
-  PetscCall(PetscFree(sum.confusion));
   PetscCall(error);
   PetscCall(agree_stop(e));
   *value = rt_bias_value(rt_bias_best(&sum));
@@ -307,7 +307,10 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
   int64_t batch = rt_options_int(e->job->options, "eval", "batch"), block;
   int width[RT_MODELS] = {0};
   PetscErrorCode error;
-  bool has[RT_MODELS], *want;
+  RtMetricCase about = {.classes = e->info->classes,
+                        .targets = e->info->targets,
+                        .bins = (int)rt_options_int(e->job->options, "eval", "bins")};
+  bool *has = about.has, *want;
 
   PetscFunctionBegin;
   for (int m = 0; m < RT_MODELS; m++) {
@@ -324,9 +327,8 @@ static PetscErrorCode start_models(Evaluator *e, RtGraph **graph, RtEvaluation *
           e->job->dir);
   RtCheck(!has[0] || !has[1] || width[0] == width[1], "teacher and student give different numbers of outputs");
   PetscCall(PetscCalloc1(e->job->threads, &e->metrics));
-  for (int t = 0; t < e->job->threads; t++)
-    PetscCall(rt_metrics_create(e->info->classes, e->info->targets, e->width,
-                                (int)rt_options_int(e->job->options, "eval", "bins"), has, &e->metrics[t]));
+  about.width = e->width;
+  for (int t = 0; t < e->job->threads; t++) PetscCall(rt_metrics_create(&about, &e->metrics[t]));
   PetscCall(find_want(e, e->info, &want));
   error = find_block(e, e->info, want, &block);
   PetscCall(PetscFree(want));
@@ -348,7 +350,8 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
   PetscCall(PetscCalloc1(e->width, &named));
   error = name_classes(e, named, &any);
   if (!error && any && !strcmp(fit, "holdout")) error = fit_on_holdout(e, named, &fixed);
-  if (!error && any) error = start_bias(e, named, fixed);
+  /* What fits the test set best is known when it is over, too late to say what would be taken for what. */
+  if (!error && any) error = start_bias(e, named, fixed, strcmp(fit, "test") != 0);
   if (!error) {
     e->outcomes = &result->outcomes;
     PetscCallMPI(MPI_Comm_dup(e->job->comm, &meeting));
@@ -369,7 +372,6 @@ static PetscErrorCode measure(Evaluator *e, const RtDataset *dataset, RtEvaluati
 
     result->bias.fixed = rt_bias_value(best);
     result->bias.correct = result->bias.correct_at[best];
-    PetscCall(PetscFree(result->bias.confusion)); /* it was counted without knowing the best */
   }
   PetscCall(PetscFree(named));
   PetscFunctionReturn(0);

@@ -1,61 +1,92 @@
 #include "eval/metrics.h"
 
 #include "comm/agree.h"
+#include "distill/softmax.h"
 
 #include <math.h>
+#include <string.h>
 
-PetscErrorCode rt_metrics_create(int classes, int targets, int width, int bins, const bool has[RT_MODELS],
-                                 RtMetrics *metrics)
+static const RtMetric *const row[] = {&rt_metric_rmse,
+                                      &rt_metric_accuracy,
+                                      &rt_metric_cross_entropy,
+                                      &rt_metric_ece,
+                                      &rt_metric_bin_confidence,
+                                      &rt_metric_bin_accuracy,
+                                      &rt_metric_bin_count,
+                                      &rt_metric_confusion,
+                                      &rt_metric_class_correct,
+                                      &rt_metric_class_predicted,
+                                      &rt_metric_class_support,
+                                      &rt_metric_agreement,
+                                      &rt_metric_kl,
+                                      &rt_metric_difference};
+
+enum { ROWS = sizeof(row) / sizeof(*row) };
+
+const RtMetric *rt_metrics_row(int number)
+{
+  return number < ROWS ? row[number] : NULL;
+}
+
+static unsigned kind_of(const RtMetricCase *about)
+{
+  return about->targets ? RT_METRIC_TARGETS : about->classes ? RT_METRIC_LABELS : RT_METRIC_NOTHING;
+}
+
+bool rt_metrics_fits(const RtMetricCase *about, const RtMetric *metric, int model)
+{
+  const bool both = about->has[RT_TEACHER] && about->has[RT_STUDENT];
+
+  if (!(metric->with & kind_of(about)) || about->classes < metric->least) return false;
+  if (metric->most && about->classes > metric->most) return false;
+  if (metric->scope == RT_METRIC_MODEL) return model >= 0 && about->has[model];
+  return model < 0 && (both || metric->scope == RT_METRIC_SET);
+}
+
+static int axis_of(const RtMetricCase *about, const char *axis)
+{
+  return strcmp(axis, "bin") ? about->classes : about->bins;
+}
+
+int64_t rt_metrics_length(const RtMetricCase *about, const RtMetric *metric)
+{
+  int64_t length = 1;
+
+  for (int a = 0; a < 2 && metric->axis[a]; a++) length *= axis_of(about, metric->axis[a]);
+  return length;
+}
+
+static int sums_of(const RtMetricCase *about, const RtMetric *metric)
+{
+  return metric->sums + metric->bin_sums * about->bins;
+}
+
+/* Where the sums of a row and model begin; those behind the last row: all. */
+static int find_sums(const RtMetricCase *about, const RtMetric *metric, int model)
+{
+  int at = 0;
+
+  for (int i = 0; i < ROWS; i++)
+    for (int m = -1; m < RT_MODELS; m++) {
+      if (row[i] == metric && m == model) return at;
+      if (rt_metrics_fits(about, row[i], m)) at += sums_of(about, row[i]);
+    }
+  return at;
+}
+
+PetscErrorCode rt_metrics_create(const RtMetricCase *about, RtMetrics *metrics)
 {
   PetscFunctionBegin;
-  *metrics = (RtMetrics){.classes = classes, .targets = targets, .width = width, .bins = bins};
-  for (int m = 0; m < RT_MODELS; m++) {
-    metrics->has[m] = has[m];
-    PetscCall(PetscCalloc4((size_t)classes * (size_t)classes + 1, &metrics->confusion[m], bins, &metrics->bin_count[m],
-                           bins, &metrics->bin_correct[m], bins, &metrics->bin_confidence[m]));
-  }
+  *metrics = (RtMetrics){.about = *about, .sums = find_sums(about, NULL, 0)};
+  PetscCall(PetscCalloc1(metrics->sums + 1, &metrics->sum));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_metrics_destroy(RtMetrics *metrics)
 {
   PetscFunctionBegin;
-  for (int m = 0; m < RT_MODELS; m++)
-    PetscCall(
-        PetscFree4(metrics->confusion[m], metrics->bin_count[m], metrics->bin_correct[m], metrics->bin_confidence[m]));
+  PetscCall(PetscFree(metrics->sum));
   PetscFunctionReturn(0);
-}
-
-/* The first of the largest. */
-static int argmax(const float *x, int n)
-{
-  int best = 0;
-
-  for (int i = 1; i < n; i++)
-    if (x[i] > x[best]) best = i;
-  return best;
-}
-
-static double log_sum_exp(const float *x, int n, float top)
-{
-  double sum = 0;
-
-  for (int i = 0; i < n; i++) sum += exp((double)x[i] - top);
-  return top + log(sum);
-}
-
-static void add_model(RtMetrics *s, int m, const float *z, double normaliser, const RtOutcome *o, double confidence,
-                      int32_t label)
-{
-  int bin = confidence >= 0 ? PetscMin((int)(confidence * s->bins), s->bins - 1) : 0; /* NaN of a broken model */
-  int prediction = o->prediction[m];
-
-  rt_exact_add(&s->loss[m], normaliser - z[label]);
-  s->correct[m] += prediction == label;
-  s->confusion[m][(int64_t)label * s->classes + prediction]++;
-  s->bin_count[m][bin]++;
-  s->bin_correct[m][bin] += prediction == label;
-  rt_exact_add(&s->bin_confidence[m][bin], confidence);
 }
 
 /* Mean squared difference. */
@@ -67,106 +98,112 @@ static double mean_square(const float *a, const float *b, int n)
   return sum / n;
 }
 
-static void add_regression(RtMetrics *s, const float *const logits[RT_MODELS], const float *target, RtOutcome *o)
+/* Logarithm of the sum of exp(x), with the exponential of the C library: evaluation's own witness of what training
+   computes with that of distill/softmax.h. */
+static double log_sum_exp(const float *x, int n, float top)
 {
-  double square;
+  double sum = 0;
 
-  for (int m = 0; m < RT_MODELS; m++) {
-    if (!s->has[m]) continue;
-    square = mean_square(logits[m], target, s->targets);
-    rt_exact_add(&s->loss[m], square);
-    o->certainty[m] = (float)sqrt(square);
-  }
-  if (!s->has[RT_TEACHER] || !s->has[RT_STUDENT]) return;
-  square = mean_square(logits[RT_TEACHER], logits[RT_STUDENT], s->targets);
-  rt_exact_add(&s->difference, square);
-  o->gap = (float)sqrt(square);
+  for (int i = 0; i < n; i++) sum += exp((double)x[i] - top);
+  return top + log(sum);
 }
 
-static void add_classes(RtMetrics *s, const float *const logits[RT_MODELS], int32_t label, RtOutcome *o)
+static void look_at_classes(const RtMetricCase *about, RtMetricSample *s)
 {
-  double normaliser[RT_MODELS] = {0}, kl = 0;
+  const float *const *z = s->logits;
+  double normaliser[RT_MODELS] = {0};
 
   for (int m = 0; m < RT_MODELS; m++) {
-    double confidence;
-    int top;
+    float top;
 
-    if (!s->has[m]) continue;
-    top = o->prediction[m] = argmax(logits[m], s->width);
-    normaliser[m] = log_sum_exp(logits[m], s->width, logits[m][top]);
-    confidence = exp(logits[m][top] - normaliser[m]);
-    o->certainty[m] = (float)confidence;
-    if (label >= 0) add_model(s, m, logits[m], normaliser[m], o, confidence, label);
+    if (!about->has[m]) continue;
+    s->prediction[m] = rt_softmax_largest(about->width, z[m]);
+    top = z[m][s->prediction[m]];
+    normaliser[m] = log_sum_exp(z[m], about->width, top);
+    s->confidence[m] = exp(top - normaliser[m]);
+    if (s->label >= 0) s->loss[m] = normaliser[m] - z[m][s->label];
   }
-  if (!s->has[RT_TEACHER] || !s->has[RT_STUDENT]) return;
-  s->agree += o->prediction[RT_TEACHER] == o->prediction[RT_STUDENT];
-  for (int k = 0; k < s->width; k++) {
-    double t = logits[RT_TEACHER][k] - normaliser[RT_TEACHER], u = logits[RT_STUDENT][k] - normaliser[RT_STUDENT];
+  if (!about->has[RT_TEACHER] || !about->has[RT_STUDENT]) return;
+  for (int k = 0; k < about->width; k++) {
+    double t = z[RT_TEACHER][k] - normaliser[RT_TEACHER], u = z[RT_STUDENT][k] - normaliser[RT_STUDENT];
 
-    kl += exp(t) * (t - u);
+    s->gap += exp(t) * (t - u);
   }
-  rt_exact_add(&s->kl, kl);
-  o->gap = (float)kl;
+}
+
+static void look_at_targets(const RtMetricCase *about, RtMetricSample *s)
+{
+  for (int m = 0; m < RT_MODELS; m++)
+    if (about->has[m]) s->loss[m] = mean_square(s->logits[m], s->target, about->targets);
+  if (about->has[RT_TEACHER] && about->has[RT_STUDENT])
+    s->gap = mean_square(s->logits[RT_TEACHER], s->logits[RT_STUDENT], about->targets);
+}
+
+static RtOutcome outcome_of(const RtMetricCase *about, const RtMetricSample *s)
+{
+  RtOutcome outcome = {.gap = (float)(about->targets ? sqrt(s->gap) : s->gap)};
+
+  for (int m = 0; m < RT_MODELS; m++) {
+    outcome.prediction[m] = s->prediction[m];
+    outcome.certainty[m] = (float)(about->targets ? sqrt(s->loss[m]) : s->confidence[m]);
+  }
+  return outcome;
 }
 
 void rt_metrics_add(RtMetrics *metrics, const float *const logits[RT_MODELS], int32_t label, const float *target,
                     RtOutcome *outcome)
 {
-  RtOutcome own = {0};
+  const RtMetricCase *about = &metrics->about;
+  const unsigned kind = about->targets ? RT_METRIC_TARGETS : label >= 0 ? RT_METRIC_LABELS : RT_METRIC_NOTHING;
+  RtMetricSample sample = {.logits = {logits[RT_TEACHER], logits[RT_STUDENT]}, .label = label, .target = target};
+  RtExact *sum = metrics->sum;
 
   metrics->count++;
-  if (metrics->targets)
-    add_regression(metrics, logits, target, &own);
+  if (about->targets)
+    look_at_targets(about, &sample);
   else
-    add_classes(metrics, logits, label, &own);
-  if (outcome) *outcome = own;
+    look_at_classes(about, &sample);
+  for (int i = 0; i < ROWS; i++)
+    for (int m = -1; m < RT_MODELS; m++) {
+      if (!rt_metrics_fits(about, row[i], m)) continue;
+      if (row[i]->add && row[i]->with & kind) row[i]->add(about, &sample, PetscMax(m, 0), sum);
+      sum += sums_of(about, row[i]);
+    }
+  if (outcome) *outcome = outcome_of(about, &sample);
 }
 
 void rt_metrics_merge(RtMetrics *metrics, const RtMetrics *other)
 {
   metrics->count += other->count;
-  metrics->agree += other->agree;
-  rt_exact_merge(&metrics->kl, &other->kl);
-  rt_exact_merge(&metrics->difference, &other->difference);
-  for (int m = 0; m < RT_MODELS; m++) {
-    metrics->correct[m] += other->correct[m];
-    rt_exact_merge(&metrics->loss[m], &other->loss[m]);
-    for (int64_t i = 0; i < (int64_t)metrics->classes * metrics->classes; i++)
-      metrics->confusion[m][i] += other->confusion[m][i];
-    for (int b = 0; b < metrics->bins; b++) {
-      metrics->bin_count[m][b] += other->bin_count[m][b];
-      metrics->bin_correct[m][b] += other->bin_correct[m][b];
-      rt_exact_merge(&metrics->bin_confidence[m][b], &other->bin_confidence[m][b]);
-    }
-  }
+  for (int i = 0; i < metrics->sums; i++) rt_exact_merge(&metrics->sum[i], &other->sum[i]);
 }
 
 PetscErrorCode rt_metrics_collect(MPI_Comm comm, RtMetrics *metrics)
 {
-  int64_t number[2 + RT_MODELS] = {metrics->count, metrics->agree, metrics->correct[0], metrics->correct[1]};
-
   PetscFunctionBegin;
-  PetscCall(rt_agree_count(comm, 2 + RT_MODELS, number));
-  metrics->count = number[0];
-  metrics->agree = number[1];
-  PetscCall(rt_exact_allreduce(comm, 1, &metrics->kl));
-  PetscCall(rt_exact_allreduce(comm, 1, &metrics->difference));
-  PetscCall(rt_exact_allreduce(comm, RT_MODELS, metrics->loss));
-  for (int m = 0; m < RT_MODELS; m++) {
-    metrics->correct[m] = number[2 + m];
-    PetscCall(rt_agree_count(comm, (int64_t)metrics->classes * metrics->classes, metrics->confusion[m]));
-    PetscCall(rt_agree_count(comm, metrics->bins, metrics->bin_count[m]));
-    PetscCall(rt_agree_count(comm, metrics->bins, metrics->bin_correct[m]));
-    PetscCall(rt_exact_allreduce(comm, metrics->bins, metrics->bin_confidence[m]));
-  }
+  PetscCall(rt_agree_count(comm, 1, &metrics->count));
+  PetscCall(rt_exact_allreduce(comm, metrics->sums, metrics->sum));
   PetscFunctionReturn(0);
 }
 
-double rt_metrics_ece(const RtMetrics *metrics, int model)
+void rt_metrics_value(const RtMetrics *metrics, const RtMetric *metric, int model, const RtOutcomes *outcomes,
+                      void *value)
 {
-  double sum = 0;
+  const RtMetricResult result = {.about = &metrics->about,
+                                 .count = metrics->count,
+                                 .sum = metrics->sum + find_sums(&metrics->about, metric, model),
+                                 .outcomes = outcomes};
 
-  for (int b = 0; b < metrics->bins; b++)
-    sum += fabs((double)metrics->bin_correct[model][b] - rt_exact_value(&metrics->bin_confidence[model][b]));
-  return metrics->count ? sum / (double)metrics->count : NAN;
+  memset(value, 0, (size_t)rt_metrics_length(&metrics->about, metric) * sizeof(double)); /* or of int64_t */
+  metric->value(&result, PetscMax(model, 0), value);
+}
+
+double rt_metrics_number(const RtMetrics *metrics, const char *name, int model)
+{
+  double value = NAN;
+
+  for (int i = 0; i < ROWS; i++)
+    if (!strcmp(row[i]->name, name) && !row[i]->axis[0] && rt_metrics_fits(&metrics->about, row[i], model))
+      rt_metrics_value(metrics, row[i], model, NULL, &value);
+  return value;
 }

@@ -2,7 +2,17 @@
 #ifndef RT_EVAL_OUTCOME_H
 #define RT_EVAL_OUTCOME_H
 
-#include "eval/metrics.h"
+#include <retort/types.h>
+
+enum { RT_TEACHER, RT_STUDENT, RT_MODELS };
+
+/* One sample. */
+typedef struct {
+  int32_t prediction[RT_MODELS]; /* class; 0 for regression */
+  float certainty[RT_MODELS];    /* largest probability; for regression: root of the mean squared error over targets */
+  float gap;                     /* KL(teacher || student) at T = 1; for regression: root mean square of the outputs'
+                                    difference. 0 where a model is missing */
+} RtOutcome;
 
 /* The columns stand on rank 0 only, [samples] each; those that the evaluation has no numbers for stay zero. */
 typedef struct {

@@ -1,5 +1,7 @@
 #include "import/element.h"
 
+#include "core/half.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -52,21 +54,6 @@ static uint64_t bits_of(RtElement element, const unsigned char *raw, int64_t i)
   }
 }
 
-/* IEEE 754 half precision. */
-static float half(uint64_t bits)
-{
-  int exponent = (int)(bits >> 10 & 31), fraction = (int)(bits & 1023);
-  float value;
-
-  if (exponent == 31)
-    value = fraction ? NAN : INFINITY;
-  else if (exponent)
-    value = ldexpf((float)(1024 + fraction), exponent - 25);
-  else
-    value = ldexpf((float)fraction, -24);
-  return bits >> 15 ? -value : value;
-}
-
 static float float_of(RtElement element, uint64_t bits)
 {
   uint32_t four = (uint32_t)bits;
@@ -85,7 +72,7 @@ static float float_of(RtElement element, uint64_t bits)
   case RT_ELEMENT_INT64:
     return (float)(int64_t)bits;
   case RT_ELEMENT_HALF:
-    return half(bits);
+    return rt_half_from_fp16((uint16_t)bits);
   case RT_ELEMENT_FLOAT:
     memcpy(&single, &four, sizeof single);
     return single;

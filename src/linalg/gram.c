@@ -197,11 +197,6 @@ PetscErrorCode rt_gram_sum(MPI_Comm comm, RtGram *gram)
   PetscFunctionReturn(0);
 }
 
-int64_t rt_gram_rows(const RtGram *gram)
-{
-  return gram->added;
-}
-
 double rt_gram_mean(const RtGram *gram, int64_t column)
 {
   return ldexp((double)gram->sum[column] / (double)gram->added, gram->exponent[column]);

@@ -33,8 +33,7 @@ PetscErrorCode rt_gram_add(RtGram *gram, int64_t rows, const float *row);
 /* Collective: sum over ranks, on all of them. */
 PetscErrorCode rt_gram_sum(MPI_Comm comm, RtGram *gram);
 
-/* Of the sums: rows that were added; mean of a column; covariance of two (divided by rows). */
-int64_t rt_gram_rows(const RtGram *gram);
+/* Of the sums: mean of a column; covariance of two (divided by rows). */
 double rt_gram_mean(const RtGram *gram, int64_t column);
 double rt_gram_covariance(const RtGram *gram, int64_t i, int64_t j);
 

@@ -1,6 +1,5 @@
-/* Dense matrices in double precision, block-cyclic on a process grid. No rank holds the whole; rows.h
-   makes them from rows that ranks own, and gives rows back. All functions are collective on the grid's communicator;
-   their sums depend on the shape of the grid in the last bits. */
+/* Dense matrices in double precision, block-cyclic on a process grid. No rank need hold the whole. All functions are
+   collective on the grid's communicator; their sums depend on the shape of the grid in the last bits. */
 #ifndef RT_LINALG_MATRIX_H
 #define RT_LINALG_MATRIX_H
 

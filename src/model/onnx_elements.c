@@ -1,5 +1,7 @@
 #include "model/onnx_elements.h"
 
+#include "core/half.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -26,23 +28,6 @@ static const Source sources[] = {
     {ONNX__TENSOR_PROTO__DATA_TYPE__BOOL, RT_UINT8, 1, false},
 };
 
-static float float_of_bits(uint32_t bits)
-{
-  float value;
-
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-static float float_of_half(uint16_t half)
-{
-  uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31, fraction = half & 1023;
-
-  if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
-  if (exponent == 31) return float_of_bits(sign | 0x7f800000u | fraction << 13);
-  return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
 static PetscErrorCode convert_double(const char *name, const double *from, int64_t size, float *to)
 {
   PetscFunctionBegin;
@@ -65,10 +50,10 @@ static PetscErrorCode convert_raw(const Source *source, const char *name, const 
     PetscCall(convert_double(name, from, size, to));
     break;
   case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
-    for (int64_t i = 0; i < size; i++) ((float *)to)[i] = float_of_half(half[i]);
+    for (int64_t i = 0; i < size; i++) ((float *)to)[i] = rt_half_from_fp16(half[i]);
     break;
   case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
-    for (int64_t i = 0; i < size; i++) ((float *)to)[i] = float_of_bits((uint32_t)half[i] << 16);
+    for (int64_t i = 0; i < size; i++) ((float *)to)[i] = rt_half_from_bf16(half[i]);
     break;
   case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
     for (int64_t i = 0; i < size; i++) ((uint8_t *)to)[i] = byte[i] != 0;
@@ -89,10 +74,10 @@ static PetscErrorCode convert_int32(const Source *source, const char *name, cons
     RtCheck(from[i] >= 0 && from[i] <= most, "the tensor '%s' holds %d, which its type cannot", name, (int)from[i]);
     switch (source->onnx) {
     case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16:
-      ((float *)to)[i] = float_of_half((uint16_t)from[i]);
+      ((float *)to)[i] = rt_half_from_fp16((uint16_t)from[i]);
       break;
     case ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
-      ((float *)to)[i] = float_of_bits((uint32_t)from[i] << 16);
+      ((float *)to)[i] = rt_half_from_bf16((uint16_t)from[i]);
       break;
     case ONNX__TENSOR_PROTO__DATA_TYPE__BOOL:
       ((uint8_t *)to)[i] = from[i] != 0;

@@ -1,7 +1,5 @@
 #include "ops/engine.h"
 
-#include "core/simd.h"
-
 #include <dnnl.h>
 #include <string.h>
 
@@ -168,16 +166,4 @@ PetscErrorCode rt_engine_run(const RtProduct *product, int slot, const void *a, 
   DnnlCall(dnnl_primitive_execute(product->primitive, s->stream, arguments, argument));
   DnnlCall(dnnl_stream_wait(s->stream));
   PetscFunctionReturn(0);
-}
-
-RT_SIMD
-void rt_engine_bf16(int64_t count, const float *restrict from, uint16_t *restrict to)
-{
-  const uint32_t *word = (const uint32_t *)(const void *)from;
-
-  for (int64_t i = 0; i < count; i++) {
-    uint32_t w = word[i], rounded = (w + 0x7fff + (w >> 16 & 1)) >> 16;
-
-    to[i] = (uint16_t)((w & 0x7fffffff) > 0x7f800000 ? (w >> 16 | 0x40) : rounded);
-  }
 }

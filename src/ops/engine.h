@@ -27,7 +27,4 @@ PetscErrorCode rt_engine_pack(const RtProduct *product, const float *b, void *pa
 PetscErrorCode rt_engine_run(const RtProduct *product, int slot, const void *a, const void *b, const float *bias,
                              float *c, void *scratch);
 
-/* Round to the nearest bf16, ties to even; NaN stays NaN. */
-void rt_engine_bf16(int64_t count, const float *from, uint16_t *to);
-
 #endif

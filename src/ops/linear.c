@@ -1,5 +1,6 @@
 /* Matrix products: Gemm, and MatMul with the bias and Relu that follow it. Y = A B + bias, A: [m, k], B: [k, n].
    Backward: dA = dY Bᵀ, dB = Aᵀ dY, dbias = column sums of dY. In bf16 the factors are rounded, sums stay float. */
+#include "core/half.h"
 #include "core/memory.h"
 #include "ops/broadcast.h"
 #include "ops/engine.h"
@@ -162,7 +163,7 @@ static PetscErrorCode pack(const RtStep *step, const float *parameter, void *pac
 
   PetscFunctionBegin;
   if (step->training)
-    rt_engine_bf16(step->in[1]->size, b, packed);
+    rt_half_to_bf16(step->in[1]->size, b, packed);
   else
     PetscCall(rt_engine_pack(l->product[FORWARD], b, packed));
   PetscFunctionReturn(0);
@@ -192,7 +193,7 @@ static PetscErrorCode forward(const RtStep *step, RtWork *work)
   if (l->bf16) {
     uint16_t *a16 = (uint16_t *)(void *)(step->training ? work->slab + step->keep : scratch + l->c16);
 
-    rt_engine_bf16(step->in[0]->size, a, a16);
+    rt_half_to_bf16(step->in[0]->size, a, a16);
     a_used = a16;
   }
   PetscCall(rt_engine_run(l->product[FORWARD], work->slot, a_used, b_used, l->fast_bias ? c : NULL, y, scratch));
@@ -227,7 +228,7 @@ static PetscErrorCode backward(const RtStep *step, RtWork *work)
   if (l->bf16) {
     uint16_t *dy16 = (uint16_t *)(void *)(scratch + l->c16);
 
-    rt_engine_bf16(step->out[0]->size, dy, dy16);
+    rt_half_to_bf16(step->out[0]->size, dy, dy16);
     dy_used = dy16;
     a_used = work->slab + step->keep;
     b_used = work->packed + step->packed;

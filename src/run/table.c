@@ -200,6 +200,8 @@ static const RtOption table[] = {
      "seconds after which to write a checkpoint and exit with 75; 0: never"},
     {"reduce", RT_OPTION_CHOICE, "tree", 0, 0, reductions, TRAINING, TEACHER | STUDENT,
      "sum of gradients: tree gives the same bits on any number of ranks, fast is MPI's own"},
+    {"reduce_memory", RT_OPTION_SIZE, "0", 0, MOST, NULL, TRAINING, 0,
+     "gradients and sums that a rank may hold; where it is short, fewer threads have lanes; 0: any"},
     {"data_train", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0, "training set, from `retort import`"},
     {"data_test", RT_OPTION_TEXT, "", 0, 0, NULL, EVALUATE, 0, "test set"},
     {"data_holdout", RT_OPTION_INT, "0", 0, MOST, NULL, TRAINING | EVALUATE, TEACHER | STUDENT | EVAL,

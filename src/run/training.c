@@ -24,6 +24,7 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
       .lanes = (int)rt_options_int(o, section, "lanes"),
       .threads = job->threads,
       .reduce = strcmp(rt_options_text(o, NULL, "reduce"), "fast") ? RT_REDUCE_TREE : RT_REDUCE_FAST,
+      .reduce_memory = rt_options_int(o, NULL, "reduce_memory"),
       .precision = strcmp(rt_options_text(o, section, "precision"), "bf16") ? RT_PRECISION_FP32 : RT_PRECISION_BF16,
       .loss_params = {.label_smoothing = rt_options_real(o, section, "label_smoothing"), .temperature = 1},
       .optimizer = rt_optimizer_find(rt_options_text(o, section, "optimizer")),

@@ -11,16 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path)
-{
-  char name[48];
-
-  PetscFunctionBegin;
-  snprintf(name, sizeof name, "shard-%06lld.nc", (long long)shard);
-  PetscCall(rt_file_join(dir, name, path, PETSC_MAX_PATH_LEN));
-  PetscFunctionReturn(0);
-}
-
 /* The number in the name of a shard's file; -1 for any other name, temporary ones too. */
 static int64_t shard_number(const char *name)
 {

@@ -1,6 +1,7 @@
 #include "store/labelstore_shard.h"
 
 #include "core/fault.h"
+#include "core/file.h"
 #include "data/content.h"
 #include "netcdf/netcdf.h"
 
@@ -21,6 +22,16 @@ static const struct {
 enum { TEXTS = sizeof(text_attribute) / sizeof(*text_attribute), SAMPLES = 0, SHARD, VIEWS, NUMBER, NUMBERS };
 
 static const char *const number_attribute[NUMBERS] = {"samples_total", "shard_size", "views", "shard"};
+
+PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path)
+{
+  char name[48];
+
+  PetscFunctionBegin;
+  snprintf(name, sizeof name, "shard-%06lld.nc", (long long)shard);
+  PetscCall(rt_file_join(dir, name, path, PETSC_MAX_PATH_LEN));
+  PetscFunctionReturn(0);
+}
 
 int64_t rt_labelstore_rows(const RtLabelstoreInfo *info)
 {

@@ -77,8 +77,11 @@ static PetscErrorCode register_events(RtTrainer *t)
 /* Ranges of the gradient may begin at parameters. */
 static PetscErrorCode start_reduce(RtTrainer *t)
 {
-  RtReduceParams params = {
-      .n = t->graph->flat, .lanes = t->params->lanes, .threads = t->params->threads, .kind = t->params->reduce};
+  RtReduceParams params = {.n = t->graph->flat,
+                           .lanes = t->params->lanes,
+                           .threads = t->params->threads,
+                           .kind = t->params->reduce,
+                           .memory = t->params->reduce_memory};
   int64_t *cut;
   PetscErrorCode error;
 
@@ -133,6 +136,7 @@ static PetscErrorCode start(RtTrainer *t)
   PetscCall(start_lanes(t));
   if (!p->optimizer->update) PetscCall(rt_fullbatch_create(t));
   PetscCall(rt_lane_feed(t));
+  PetscCall(rt_footprint_print(t));
   PetscFunctionReturn(0);
 }
 

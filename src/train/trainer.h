@@ -21,6 +21,7 @@ typedef struct {
   int64_t epochs, batch;
   int lanes, threads;
   RtReduceKind reduce;
+  int64_t reduce_memory; /* bytes of gradients and sums on a rank; 0: no limit */
   RtPrecision precision;
   const RtLoss *loss;
   RtLossParams loss_params;

@@ -104,6 +104,9 @@ PetscErrorCode rt_fullbatch_destroy(RtTrainer *t);
 PetscErrorCode rt_fullbatch_train(RtTrainer *t, bool *stopped);
 void rt_fullbatch_record(const RtTrainer *t, double *record);
 
+/* Collective. Say what a rank holds of parameters, gradients, sums, moments and samples: the largest over the ranks. */
+PetscErrorCode rt_footprint_print(RtTrainer *t);
+
 /* Make what feeds the lanes of this rank. */
 PetscErrorCode rt_lane_feed(RtTrainer *t);
 /* Collective where the feed turns to another window. Run the lanes of this rank: each thread loads, runs forward, the

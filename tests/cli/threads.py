@@ -38,4 +38,15 @@ def test_stops():
     assert not os.listdir("parts/checkpoint"), "checkpoints are left"
 
 
-main(test_threads, test_stops)
+def test_memory():
+    """Where gradients may take less, one thread has all lanes: the same bits. Less than that is refused."""
+    short = "retort: note: -reduce_memory is short: up to 1 of the threads"
+    done = run("run", [job("windows", "short"), options(reduce_memory="250K")], OMP_NUM_THREADS=2, says=r"memory of a rank: .* gradients 199K")
+    assert short in done.stderr, done.stderr
+    same("short", outputs("windows"), "gradients that take 250K at most")
+    done = run("train", [job("windows", "long"), options(reduce_memory="1M")], OMP_NUM_THREADS=2, says=r"gradients 298.5K")
+    assert short not in done.stderr, done.stderr
+    run("train", [job("windows", "refused"), options(reduce_memory="150K")], OMP_NUM_THREADS=2, code=1, says=r"gradients of this model take a rank 20\d{4} bytes")
+
+
+main(test_threads, test_stops, test_memory)

@@ -1,9 +1,8 @@
-/* Distributed dense matrices: what goes in as rows comes out as rows, and every solve agrees with LAPACK, on grids that
+/* Distributed dense matrices: what goes in comes out, and every solve agrees with LAPACK, on grids that
    do not divide the matrix, with ranks that own nothing, for matrices of one element, wide, tall, and of low rank. */
 #include "support.h"
 
 #include "linalg/ridge.h"
-#include "linalg/rows.h"
 #include "linalg/svd.h"
 
 #include <math.h>
@@ -41,31 +40,13 @@ static double *normal(int64_t size)
   return data;
 }
 
-/* Rows shared out by a rule of their own: uneven, and some ranks have none. */
-static void share(int64_t rows, int64_t *first, int64_t *count)
-{
-  int64_t weight = 0, before = 0, own = grid->rank % 3 == 1 && grid->size > 2 ? 0 : grid->rank + 1;
-
-  for (int r = 0; r < grid->size; r++) {
-    int64_t w = r % 3 == 1 && grid->size > 2 ? 0 : r + 1;
-
-    weight += w;
-    if (r < grid->rank) before += w;
-  }
-  *first = rows * before / weight;
-  *count = rows * (before + own) / weight - *first;
-}
-
 /* all: [rows, columns] row-major. */
 static RtMatrix *spread(int64_t rows, int64_t columns, const double *all)
 {
   RtMatrix *matrix;
-  int64_t first, count;
 
   RT_MUST(rt_matrix_create(grid, rows, columns, &matrix));
-  if (!all) return matrix;
-  share(rows, &first, &count);
-  RT_MUST(rt_rows_put(matrix, first, count, all + first * columns));
+  if (all) rt_matrix_take(matrix, all);
   return matrix;
 }
 
@@ -103,10 +84,9 @@ static void test_arithmetic(void)
         }
 }
 
-static void test_rows(int64_t rows, int64_t columns)
+static void test_elements(int64_t rows, int64_t columns)
 {
   double *all = normal(rows * columns), *back = array(rows * columns);
-  int64_t first = rows * grid->rank / (2 * grid->size), count = rows - first - (rows > 3 ? grid->rank % 3 : 0);
   RtMatrix *matrix = spread(rows, columns, all);
 
   RT_MUST(rt_matrix_gather(matrix, back));
@@ -121,10 +101,6 @@ static void test_rows(int64_t rows, int64_t columns)
   RT_MUST(rt_matrix_gather(matrix, back));
   for (int64_t e = 0; e < rows * columns; e++)
     RT_TEST_CHECK(!signbit(back[e]), "%s: the sign of a zero depends on the number of ranks", what);
-  rt_matrix_take(matrix, all);
-  memset(back, 0, (size_t)(rows * columns) * sizeof(double));
-  RT_MUST(rt_rows_get(matrix, first, count, back)); /* ranges that overlap */
-  RT_TEST_CHECK(far(count * columns, back, all + first * columns) == 0, "%s: rows are off", what);
   RT_MUST(rt_matrix_destroy(&matrix));
   RT_TEST_CHECK(!matrix, "destroy sets NULL");
   RT_MUST(PetscFree(all));
@@ -289,8 +265,6 @@ static void test_refused(void)
   RT_TEST_SAYS(rt_eigen_solve(nan, value, vector, NULL), RT_ERR_FAILED, "5 rows|not finite");
   RT_TEST_SAYS(rt_svd_solve(nan, vector, value, vector, NULL), RT_ERR_FAILED, "5 x 5|not finite");
   RT_TEST_SAYS(rt_ridge_solve(nan, nan, 1, "-shift", vector, NULL), RT_ERR_FAILED, "5 unknowns|not finite");
-  RT_TEST_SAYS(rt_rows_put(nan, grid->rank ? 0 : 1, grid->rank ? 0 : 4, a), PETSC_ERR_ARG_WRONG, "do not follow");
-  RT_TEST_SAYS(rt_rows_get(nan, 3, 3, a), PETSC_ERR_ARG_OUTOFRANGE, "outside");
   RT_MUST(rt_matrix_destroy(&nan));
   RT_MUST(rt_matrix_destroy(&vector));
   RT_MUST(rt_matrix_destroy(&vector));
@@ -304,9 +278,9 @@ static void test_grid(int most, int block)
   snprintf(what, sizeof(what), "grid %d x %d, block %d", grid->rows, grid->columns, grid->block);
   RT_TEST_CHECK((grid->context >= 0) == (grid->rank < grid->rows * grid->columns), "%s: rank %d in it", what,
                 grid->rank);
-  test_rows(1, 1);
-  test_rows(19, 7);
-  test_rows(7, 50);
+  test_elements(1, 1);
+  test_elements(19, 7);
+  test_elements(7, 50);
   test_multiply(1, 1, 1);
   test_multiply(13, 9, 31);
   test_ridge(1, 1);
@@ -341,7 +315,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_grid(2, 3);
   RT_MUST(rt_grid_create(PETSC_COMM_WORLD, 0, 1, &grid));
   snprintf(what, sizeof(what), "several rounds");
-  test_rows(1700, 2600);
+  test_elements(1700, 2600);
   snprintf(what, sizeof(what), "blocks of the usual size");
   test_eigen(150, 150);
   test_svd(140, 90, 90);

@@ -11,7 +11,7 @@ enum { MOST = 4096 + 16, STEPS = 3, LANES = 13 };
 typedef struct {
   RtReduceKind kind;
   int lanes, threads;
-  int64_t n, range, segment, piece;
+  int64_t n, range, segment, piece, memory;
 } Case;
 
 static float number[STEPS][LANES][MOST];
@@ -85,17 +85,20 @@ static void push_lanes(const Case *q, RtReduce *r, int step)
   }
 }
 
-static RtReduce *make(const Case *q)
+static PetscErrorCode create(const Case *q, RtReduce **r)
 {
-  RtReduceParams params = {
-      .n = q->n, .lanes = q->lanes, .threads = q->threads, .kind = q->kind, .range = q->range, .segment = q->segment};
+  RtReduceParams params = {.n = q->n,
+                           .lanes = q->lanes,
+                           .threads = q->threads,
+                           .kind = q->kind,
+                           .range = q->range,
+                           .segment = q->segment,
+                           .memory = q->memory};
   int64_t cut[MOST / 16];
-  RtReduce *r = NULL;
 
   for (int64_t at = 0; at < q->n && q->range; at += 48) cut[params.cuts++] = at;
   params.cut = cut;
-  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
-  return r;
+  return rt_reduce_create(PETSC_COMM_WORLD, &params, r);
 }
 
 /* The sums of the own parts, which become half an update of the parameters. */
@@ -128,12 +131,13 @@ static void check_sums(const Case *q, RtReduce *r, int step, const float *sum, c
 
 static void run(const Case *q, const char *what)
 {
-  RtReduce *r = make(q);
+  RtReduce *r = NULL;
   int64_t off = 0;
   const float *sum;
   float *parameter;
   double worst = 0;
 
+  RT_MUST(create(q, &r));
   parameter = rt_reduce_parameter(r);
   for (int64_t i = 0; i < q->n; i++) off += parameter[i] != 0;
   RT_TEST_CHECK(off == 0, "%s: parameters are not zero at first", what);
@@ -192,6 +196,81 @@ static void test_kinds(int rank, int size)
           run(&q, what);
         }
   }
+}
+
+static int64_t held(const RtReduce *r)
+{
+  const RtReduceMemory memory = rt_reduce_memory(r);
+
+  return memory.gradients + memory.sums;
+}
+
+/* Less and less memory: never more is held than is allowed, the sums stay the same to the bit, until it is too little
+   on one rank, which all say. */
+static void test_memory(int size)
+{
+  Case q = {.kind = RT_REDUCE_TREE, .lanes = 13, .threads = 3, .n = MOST, .range = 1000, .piece = 100};
+  int64_t all = 0, least = 0;
+  int fits = 0, fewest = q.threads;
+  RtReduce *r;
+
+  prepare(q.lanes);
+  RT_MUST(create(&q, &r));
+  all = held(r);
+  MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT64_T, MPI_MAX, PETSC_COMM_WORLD);
+  RT_MUST(rt_reduce_destroy(&r));
+  for (q.memory = all; !least; q.memory -= PetscMax(1, all / 32)) {
+    char what[80];
+    int threads;
+
+    snprintf(what, sizeof(what), "%lld of %lld bytes", (long long)q.memory, (long long)all);
+    if (create(&q, &r)) {
+      least = q.memory;
+      RT_MUST(rt_reduce_destroy(&r));
+      RT_TEST_SAYS(create(&q, &r), RT_ERR_FAILED, "-reduce_memory");
+      RT_MUST(rt_reduce_destroy(&r));
+      continue;
+    }
+    threads = rt_reduce_memory(r).threads;
+    fewest = PetscMin(fewest, threads);
+    RT_TEST_CHECK(held(r) <= q.memory, "%s: %lld are held", what, (long long)held(r));
+    RT_TEST_CHECK(q.memory < all || threads == q.threads, "%s: %d threads have lanes", what, threads);
+    RT_MUST(rt_reduce_destroy(&r));
+    run(&q, what);
+    fits++;
+  }
+  /* One rank with one thread: lanes 0 to 7, 8 to 11 and 12 wait while their right siblings come: four buffers of the
+     thirteen lanes. Three threads have more. */
+  RT_TEST_CHECK(fits > 0, "%d sizes fit", fits);
+  RT_TEST_CHECK(fewest == 1 || size > 2, "%d threads at least", fewest);
+  if (size == 1) RT_TEST_CHECK(least >= 3 * MOST * 4 && least < 4 * MOST * 4, "%lld are too little", (long long)least);
+}
+
+/* Where one more byte is too many, messages are shorter, and every number still comes to its place. */
+static void test_messages(int rank, int size)
+{
+  RtReduceParams params = {.n = 1 << 19, .lanes = size, .threads = 1};
+  int64_t bound, off = 0, first, count;
+  const float *sum;
+  float *buffer;
+  RtReduce *r;
+
+  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
+  bound = held(r) - 1;
+  MPI_Allreduce(MPI_IN_PLACE, &bound, 1, MPI_INT64_T, MPI_MIN, PETSC_COMM_WORLD);
+  params.memory = bound;
+  RT_MUST(rt_reduce_destroy(&r));
+  RT_MUST(rt_reduce_create(PETSC_COMM_WORLD, &params, &r));
+  RT_TEST_CHECK(held(r) <= bound, "%lld of %lld bytes are held", (long long)held(r), (long long)bound);
+  buffer = rt_reduce_buffer(r, 0);
+  for (int64_t i = 0; i < params.n; i++) buffer[i] = (float)(i % 8192 + rank);
+  rt_reduce_push(r, 0, rank);
+  RT_MUST(rt_reduce_scatter(r, &sum));
+  rt_reduce_own(r, 0, &first, &count);
+  for (int64_t i = 0; i < count; i++)
+    off += sum[i] != (float)(size * ((first + i) % 8192) + size * (size - 1) / 2); /* exact in float */
+  RT_TEST_CHECK(off == 0, "%lld of %lld sums are off", (long long)off, (long long)count);
+  RT_MUST(rt_reduce_destroy(&r));
 }
 
 /* The parts of all ranks cover the buffer, range by range. */
@@ -258,6 +337,8 @@ static PetscErrorCode test(int argc, char **argv)
   MPI_Comm_size(PETSC_COMM_WORLD, &size);
   rt_support_normal(STEPS * LANES * MOST, number[0][0]);
   test_kinds(rank, size);
+  if (size <= LANES) test_memory(size);
+  if (size > 1) test_messages(rank, size);
   test_parts(size);
   test_peak(size);
   return 0;

@@ -4,6 +4,7 @@
 
 #include "compress/init.h"
 #include "distill/loss.h"
+#include "eval/metrics.h"
 #include "ops/registry.h"
 #include "optim/optimizer.h"
 
@@ -27,5 +28,6 @@ int main(void)
   print("loss", rt_loss_names());
   print("optimizer", rt_optimizer_names());
   print("start", rt_init_names());
+  for (int i = 0; rt_metrics_row(i); i++) print("metric", rt_metrics_row(i)->name);
   return 0;
 }

@@ -9,7 +9,18 @@ enum { WIDTH = 6, COUNT = 500, BINS = 10, TARGETS = 3 };
 
 static float logits[RT_MODELS][COUNT][WIDTH];
 static int32_t label[COUNT];
-static const bool both[RT_MODELS] = {true, true};
+static const RtMetricCase classes = {.classes = WIDTH, .width = WIDTH, .bins = BINS, .has = {true, true}};
+
+/* A value by its row's name. */
+static void get(const RtMetrics *metrics, const char *name, int model, const RtOutcomes *outcomes, void *value)
+{
+  const RtMetric *row;
+  int i = 0;
+
+  while ((row = rt_metrics_row(i)) && strcmp(row->name, name)) i++;
+  RT_TEST_CHECK(row && rt_metrics_fits(&metrics->about, row, model), "no %s of model %d", name, model);
+  if (row) rt_metrics_value(metrics, row, model, outcomes, value);
+}
 
 static void add(RtMetrics *metrics, int i)
 {
@@ -36,12 +47,12 @@ static void softmax(const float *z, double *p)
 
 static void test_formulas(void)
 {
-  double loss[RT_MODELS] = {0}, kl = 0, confidence[RT_MODELS][BINS] = {{0}}, ece;
-  int64_t correct[RT_MODELS] = {0}, agree = 0, confusion[RT_MODELS][WIDTH * WIDTH] = {{0}};
-  int64_t in_bin[RT_MODELS][BINS] = {{0}}, right[RT_MODELS][BINS] = {{0}};
+  double loss[RT_MODELS] = {0}, kl = 0, confidence[RT_MODELS][BINS] = {{0}}, ece, found[BINS];
+  int64_t correct[RT_MODELS] = {0}, agree = 0;
+  int64_t in_bin[RT_MODELS][BINS] = {{0}}, right[RT_MODELS][BINS] = {{0}}, number[BINS];
   RtMetrics metrics;
 
-  RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &metrics));
+  RT_MUST(rt_metrics_create(&classes, &metrics));
   for (int i = 0; i < COUNT; i++) {
     double p[RT_MODELS][WIDTH];
 
@@ -54,7 +65,6 @@ static void test_formulas(void)
       bin = (int)PetscMin(BINS - 1, floor(p[m][top] * BINS));
       loss[m] -= log(p[m][label[i]]);
       correct[m] += top == label[i];
-      confusion[m][label[i] * WIDTH + top]++;
       in_bin[m][bin]++;
       right[m][bin] += top == label[i];
       confidence[m][bin] += p[m][top];
@@ -62,38 +72,93 @@ static void test_formulas(void)
     agree += largest(p[0]) == largest(p[1]);
     for (int k = 0; k < WIDTH; k++) kl += p[RT_TEACHER][k] * log(p[RT_TEACHER][k] / p[RT_STUDENT][k]);
   }
-  RT_TEST_CHECK(metrics.count == COUNT && metrics.agree == agree, "%lld agree, not %lld", (long long)metrics.agree,
-                (long long)agree);
-  RT_TEST_CHECK(fabs(rt_exact_value(&metrics.kl) - kl) < 1e-8, "KL %.12g, not %.12g", rt_exact_value(&metrics.kl), kl);
+  get(&metrics, "agreement", -1, NULL, found);
+  RT_TEST_CHECK(metrics.count == COUNT && found[0] == (double)agree / COUNT, "agreement %g", found[0]);
+  get(&metrics, "kl_divergence", -1, NULL, found);
+  RT_TEST_CHECK(fabs(found[0] - kl / COUNT) < 1e-11, "KL %.12g, not %.12g", found[0], kl / COUNT);
   for (int m = 0; m < RT_MODELS; m++) {
-    RT_TEST_CHECK(metrics.correct[m] == correct[m], "model %d: %lld right", m, (long long)metrics.correct[m]);
-    RT_TEST_CHECK(fabs(rt_exact_value(&metrics.loss[m]) - loss[m]) < 1e-8, "model %d: loss", m);
-    RT_TEST_CHECK(!memcmp(metrics.confusion[m], confusion[m], sizeof(confusion[m])), "model %d: confusion", m);
+    get(&metrics, "accuracy", m, NULL, found);
+    RT_TEST_CHECK(found[0] == (double)correct[m] / COUNT, "model %d: accuracy %g", m, found[0]);
+    get(&metrics, "cross_entropy", m, NULL, found);
+    RT_TEST_CHECK(fabs(found[0] - loss[m] / COUNT) < 1e-11, "model %d: loss", m);
+    get(&metrics, "bin_count", m, NULL, number);
+    RT_TEST_CHECK(!memcmp(number, in_bin[m], sizeof(number)), "model %d: samples in bins", m);
     ece = 0;
-    for (int b = 0; b < BINS; b++) {
-      RT_TEST_CHECK(metrics.bin_count[m][b] == in_bin[m][b] && metrics.bin_correct[m][b] == right[m][b],
-                    "model %d, bin %d: %lld of %lld", m, b, (long long)metrics.bin_correct[m][b],
-                    (long long)metrics.bin_count[m][b]);
+    get(&metrics, "bin_accuracy", m, NULL, found);
+    for (int b = 0; b < BINS; b++)
       if (in_bin[m][b])
-        ece += (double)in_bin[m][b] / COUNT *
-               fabs((double)right[m][b] / (double)in_bin[m][b] - confidence[m][b] / (double)in_bin[m][b]);
+        RT_TEST_CHECK(found[b] == (double)right[m][b] / (double)in_bin[m][b], "model %d, bin %d", m, b);
+      else
+        RT_TEST_CHECK(isnan(found[b]), "model %d, bin %d is empty: %g", m, b, found[b]);
+    get(&metrics, "bin_confidence", m, NULL, found);
+    for (int b = 0; b < BINS; b++) {
+      if (!in_bin[m][b]) continue;
+      RT_TEST_CHECK(fabs(found[b] - confidence[m][b] / (double)in_bin[m][b]) < 1e-11, "model %d, bin %d", m, b);
+      ece += (double)in_bin[m][b] / COUNT *
+             fabs((double)right[m][b] / (double)in_bin[m][b] - confidence[m][b] / (double)in_bin[m][b]);
     }
-    RT_TEST_CHECK(fabs(rt_metrics_ece(&metrics, m) - ece) < 1e-9, "model %d: ECE %g, not %g", m,
-                  rt_metrics_ece(&metrics, m), ece);
+    get(&metrics, "ece", m, NULL, found);
+    RT_TEST_CHECK(fabs(found[0] - ece) < 1e-9, "model %d: ECE %g, not %g", m, found[0], ece);
   }
   RT_MUST(rt_metrics_destroy(&metrics));
 }
 
+/* What is made from each sample's outcome: a matrix up to the bound, counts of each class above, and never more sums
+   for more classes. */
+static void test_classes(int count)
+{
+  enum { MOST = 40 };
+  const bool matrix = count <= RT_METRIC_CONFUSION;
+  RtMetricCase about = classes;
+  int32_t meant[MOST], given[MOST];
+  RtOutcomes outcomes = {.label = meant, .prediction = {given, given}};
+  int64_t *value, wrong = 0, *support, *correct, *predicted;
+  RtMetrics metrics, few;
+
+  about.classes = about.width = count;
+  RT_MUST(rt_metrics_create(&classes, &few));
+  RT_MUST(rt_metrics_create(&about, &metrics));
+  RT_TEST_CHECK(metrics.sums == few.sums, "%d sums for %d classes, %d for %d", metrics.sums, count, few.sums, WIDTH);
+  for (int i = 0; i < MOST; i++) {
+    meant[i] = rt_support_below(i % 2 ? 3 : count);
+    given[i] = i % 4 ? meant[i] : rt_support_below(count);
+  }
+  metrics.count = MOST;
+  RT_MUST(PetscCalloc4((size_t)count * (size_t)(matrix ? count : 1), &value, count, &support, count, &correct, count,
+                       &predicted));
+  for (int i = 0; i < MOST; i++) support[meant[i]]++, predicted[given[i]]++, correct[meant[i]] += meant[i] == given[i];
+  if (matrix) {
+    get(&metrics, "confusion", RT_STUDENT, &outcomes, value);
+    for (int i = 0; i < MOST; i++) value[(int64_t)meant[i] * count + given[i]]--;
+    for (int64_t i = 0; i < (int64_t)count * count; i++) wrong += value[i] != 0;
+  } else {
+    get(&metrics, "class_support", -1, &outcomes, value);
+    for (int k = 0; k < count; k++) wrong += value[k] != support[k];
+    get(&metrics, "class_correct", RT_STUDENT, &outcomes, value);
+    for (int k = 0; k < count; k++) wrong += value[k] != correct[k];
+    get(&metrics, "class_predicted", RT_TEACHER, &outcomes, value);
+    for (int k = 0; k < count; k++) wrong += value[k] != predicted[k];
+  }
+  RT_TEST_CHECK(wrong == 0, "%d classes: %lld counts are wrong", count, (long long)wrong);
+  for (int i = 0; rt_metrics_row(i); i++)
+    for (int m = -1; m < RT_MODELS; m++)
+      if (rt_metrics_fits(&about, rt_metrics_row(i), m)) {
+        const char *name = rt_metrics_row(i)->name;
+
+        RT_TEST_CHECK(strcmp(name, "confusion") || matrix, "a matrix of %d classes", count);
+        RT_TEST_CHECK(strncmp(name, "class_", 6) || !matrix, "%s beside a matrix", name);
+      }
+  RT_MUST(PetscFree4(value, support, correct, predicted));
+  RT_MUST(rt_metrics_destroy(&metrics));
+  RT_MUST(rt_metrics_destroy(&few));
+}
+
 static bool equal(const RtMetrics *a, const RtMetrics *b)
 {
-  bool same = a->count == b->count && a->agree == b->agree && a->kl.sum == b->kl.sum;
+  bool same = a->count == b->count && a->sums == b->sums;
 
-  for (int m = 0; m < RT_MODELS; m++) {
-    same = same && a->correct[m] == b->correct[m] && a->loss[m].sum == b->loss[m].sum;
-    same = same && !memcmp(a->confusion[m], b->confusion[m], (size_t)(a->classes * a->classes) * sizeof(int64_t));
-    same = same && !memcmp(a->bin_count[m], b->bin_count[m], BINS * sizeof(int64_t));
-    for (int k = 0; k < BINS; k++) same = same && a->bin_confidence[m][k].sum == b->bin_confidence[m][k].sum;
-  }
+  for (int i = 0; same && i < a->sums; i++)
+    same = a->sum[i].sum == b->sum[i].sum && a->sum[i].invalid == b->sum[i].invalid;
   return same;
 }
 
@@ -101,12 +166,13 @@ static void test_parts(void)
 {
   RtMetrics whole, part[3];
 
-  RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &whole));
-  for (int t = 0; t < 3; t++) RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &part[t]));
+  RT_MUST(rt_metrics_create(&classes, &whole));
+  for (int t = 0; t < 3; t++) RT_MUST(rt_metrics_create(&classes, &part[t]));
   for (int i = 0; i < COUNT; i++) {
     add(&whole, i);
     add(&part[i % 3], COUNT - 1 - i);
   }
+  RT_TEST_CHECK(!equal(&whole, &part[0]), "a third has the sums of all");
   rt_metrics_merge(&part[0], &part[2]);
   rt_metrics_merge(&part[0], &part[1]);
   RT_MUST(rt_metrics_collect(PETSC_COMM_SELF, &part[0]));
@@ -118,25 +184,43 @@ static void test_parts(void)
 /* A student alone, samples without labels, regression, and nothing at all. */
 static void test_kinds(void)
 {
-  const bool student[RT_MODELS] = {false, true};
   const float target[TARGETS] = {1, 2, 3}, first[TARGETS] = {1, 2, 5}, second[TARGETS] = {0, 0, 0};
   const float *z[RT_MODELS] = {first, second};
+  RtMetricCase about = classes;
+  RtOutcome outcome;
   RtMetrics metrics;
 
-  RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, student, &metrics));
-  RT_TEST_CHECK(isnan(rt_metrics_ece(&metrics, RT_STUDENT)), "ECE of nothing");
+  about.has[RT_TEACHER] = false;
+  RT_MUST(rt_metrics_create(&about, &metrics));
+  RT_TEST_CHECK(isnan(rt_metrics_number(&metrics, "ece", RT_STUDENT)), "ECE of nothing");
   z[RT_TEACHER] = NULL;
   z[RT_STUDENT] = logits[0][0];
   rt_metrics_add(&metrics, z, label[0], NULL, NULL);
-  rt_metrics_add(&metrics, z, -1, NULL, NULL);
-  RT_TEST_CHECK(metrics.count == 2 && metrics.agree == 0 && metrics.bin_count[RT_TEACHER][BINS - 1] == 0, "no teacher");
+  RT_TEST_CHECK(metrics.count == 1 && isnan(rt_metrics_number(&metrics, "agreement", -1)) &&
+                    isnan(rt_metrics_number(&metrics, "accuracy", RT_TEACHER)) &&
+                    !isnan(rt_metrics_number(&metrics, "accuracy", RT_STUDENT)),
+                "no teacher");
   RT_MUST(rt_metrics_destroy(&metrics));
-  RT_MUST(rt_metrics_create(0, TARGETS, TARGETS, BINS, both, &metrics));
+  about = (RtMetricCase){.width = WIDTH, .bins = BINS, .has = {true, true}};
+  RT_MUST(rt_metrics_create(&about, &metrics));
+  z[RT_TEACHER] = z[RT_STUDENT];
+  rt_metrics_add(&metrics, z, -1, NULL, NULL);
+  RT_TEST_CHECK(rt_metrics_number(&metrics, "agreement", -1) == 1 &&
+                    rt_metrics_number(&metrics, "kl_divergence", -1) == 0 &&
+                    isnan(rt_metrics_number(&metrics, "accuracy", RT_TEACHER)),
+                "without labels");
+  RT_MUST(rt_metrics_destroy(&metrics));
+  about = (RtMetricCase){.targets = TARGETS, .width = TARGETS, .bins = BINS, .has = {true, true}};
+  RT_MUST(rt_metrics_create(&about, &metrics));
   z[RT_TEACHER] = first;
   z[RT_STUDENT] = second;
-  rt_metrics_add(&metrics, z, -1, target, NULL);
-  RT_TEST_CHECK(fabs(rt_exact_value(&metrics.loss[RT_TEACHER]) - 4.0 / 3) < 1e-11, "teacher's squared error");
-  RT_TEST_CHECK(fabs(rt_exact_value(&metrics.loss[RT_STUDENT]) - 14.0 / 3) < 1e-11, "student's squared error");
+  rt_metrics_add(&metrics, z, -1, target, &outcome);
+  RT_TEST_CHECK(fabs(rt_metrics_number(&metrics, "rmse", RT_TEACHER) - sqrt(4.0 / 3)) < 1e-11, "teacher's error");
+  RT_TEST_CHECK(fabs(rt_metrics_number(&metrics, "rmse", RT_STUDENT) - sqrt(14.0 / 3)) < 1e-11, "student's error");
+  RT_TEST_CHECK(fabs(rt_metrics_number(&metrics, "difference", -1) - sqrt(30.0 / 3)) < 1e-11, "difference");
+  RT_TEST_CHECK(outcome.gap == (float)sqrt(30.0 / 3) && outcome.certainty[RT_STUDENT] == (float)sqrt(14.0 / 3),
+                "outcome of a regression");
+  RT_TEST_CHECK(isnan(rt_metrics_number(&metrics, "kl_divergence", -1)), "KL of a regression");
   RT_MUST(rt_metrics_destroy(&metrics));
 }
 
@@ -145,16 +229,21 @@ static void test_extremes(void)
 {
   const float far[WIDTH] = {1e4f, -1e4f, 0, 0, 0, 0}, other[WIDTH] = {-1e4f, 1e4f, 0, 0, 0, 0}, flat[WIDTH] = {0};
   const float *z[RT_MODELS] = {far, other};
+  int64_t number[BINS];
   RtMetrics metrics;
 
-  RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &metrics));
+  RT_MUST(rt_metrics_create(&classes, &metrics));
   rt_metrics_add(&metrics, z, 0, NULL, NULL);
-  RT_TEST_CHECK(rt_exact_value(&metrics.kl) == 2e4 && rt_exact_value(&metrics.loss[RT_STUDENT]) == 2e4,
-                "KL %g, loss %g", rt_exact_value(&metrics.kl), rt_exact_value(&metrics.loss[RT_STUDENT]));
-  RT_TEST_CHECK(metrics.bin_count[RT_TEACHER][BINS - 1] == 1, "a probability of 1 belongs into the last bin");
+  RT_TEST_CHECK(rt_metrics_number(&metrics, "kl_divergence", -1) == 2e4 &&
+                    rt_metrics_number(&metrics, "cross_entropy", RT_STUDENT) == 2e4,
+                "KL %g", rt_metrics_number(&metrics, "kl_divergence", -1));
+  get(&metrics, "bin_count", RT_TEACHER, NULL, number);
+  RT_TEST_CHECK(number[BINS - 1] == 1, "a probability of 1 belongs into the last bin");
   z[0] = z[1] = flat;
   rt_metrics_add(&metrics, z, 0, NULL, NULL);
-  RT_TEST_CHECK(metrics.agree == 1 && metrics.correct[RT_TEACHER] == 2, "of equal logits the first counts");
+  RT_TEST_CHECK(rt_metrics_number(&metrics, "agreement", -1) == 0.5 &&
+                    rt_metrics_number(&metrics, "accuracy", RT_TEACHER) == 1,
+                "of equal logits the first counts");
   RT_MUST(rt_metrics_destroy(&metrics));
 }
 
@@ -167,10 +256,10 @@ static void test_not_finite(void)
     const float *z[RT_MODELS] = {logits[0][0], bad[i]};
     RtMetrics metrics;
 
-    RT_MUST(rt_metrics_create(WIDTH, 0, WIDTH, BINS, both, &metrics));
+    RT_MUST(rt_metrics_create(&classes, &metrics));
     rt_metrics_add(&metrics, z, 1, NULL, NULL);
-    RT_TEST_CHECK(isnan(rt_exact_value(&metrics.kl)), "KL of case %d is %g", i, rt_exact_value(&metrics.kl));
-    RT_TEST_CHECK(isnan(rt_exact_value(&metrics.loss[RT_STUDENT])), "loss of case %d", i);
+    RT_TEST_CHECK(isnan(rt_metrics_number(&metrics, "kl_divergence", -1)), "KL of case %d", i);
+    RT_TEST_CHECK(isnan(rt_metrics_number(&metrics, "cross_entropy", RT_STUDENT)), "loss of case %d", i);
     RT_MUST(rt_metrics_destroy(&metrics));
   }
 }
@@ -187,6 +276,10 @@ static PetscErrorCode test(int argc, char **argv)
     for (int k = 0; k < WIDTH; k++) logits[1][i][k] += logits[0][i][k];
   }
   test_formulas();
+  test_classes(WIDTH);
+  test_classes(RT_METRIC_CONFUSION);
+  test_classes(RT_METRIC_CONFUSION + 1);
+  test_classes(50000);
   test_parts();
   test_kinds();
   test_extremes();
