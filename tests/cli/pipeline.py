@@ -267,7 +267,7 @@ def test_refused_early():
             (1, "4 ranks are given, the teacher has 2 layers", dict(svd, student_hidden="4,4,4,4")),
             (2, "drops out", dict(distill_optimizer="tao", student_dropout="0.1")), (2, "clip does not go with", dict(distill_optimizer="tao", distill_clip=1)),
             (2, "unknown option -tao_x", dict(distill_optimizer="tao", tao_x=1)), (2, "the dataset has classes", dict(distill_loss="mse")),
-            (1, "class 10|10", dict(distill_omit=10)), (1, "no -augment", dict(label_views=2)), (1, "has 1 hidden layer,", dict(label_features=2)),
+            (1, "class 10|10", dict(distill_omit=10)), (1, "no -augment", dict(label_views=2)), (1, r"has 1 hidden layer \(", dict(label_features=2)),
             (1, "has only 16 numbers", dict(label_features=1, label_components=17)), (1, "2 ranks are more than the 1 lanes", dict(distill_lanes=1))):
         run("run", small("early", **options), ranks=2, code=code, says=says)
         assert not os.path.exists("early/teacher.onnx"), f"trained before {options} is refused"
