@@ -69,9 +69,8 @@ submit() { # submit STAGE SCRIPT [option of sbatch …] -- JOB [option of retort
   before=$id
 }
 
-mapfile -t wanted < <(stages)
 echo "run        $run"
-for stage in "${wanted[@]}"; do
+for stage in "${stages[@]}"; do
   if [ -z "$before" ] && is_done "$stage" "$@"; then
     printf '%-10s done already\n' "$stage"
     continue

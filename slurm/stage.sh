@@ -25,34 +25,25 @@ alone() {
   return $code
 }
 
-# find_run JOB [option …]: what the job says, as Retort reads it. Sets run, the directory of the run; alpha, teacher and
-# test; and inputs, the files that it names. Ends the script where the job is not one.
+# find_run JOB [option …]: what the job says, as Retort reads it. Sets run, the directory of the run; stages, those that it
+# needs; and inputs, the files that it names. Ends the script where the job is not one.
 find_run() {
   local job=${1:-} said code=0
   [ $# -gt 0 ] || { echo "slurm: name a job file, as in: $0 jobs/mnist.yaml" >&2; exit 2; }
   [ -r "$job" ] || { echo "slurm: no job file $job in $PWD" >&2; exit 2; }
   [ -n "$RETORT" ] || { echo "slurm: there is no program retort: set RETORT in $slurm_folder/site.sh" >&2; exit 1; }
   shift
-  said=$(alone job -job "$job" "$@" -print run_dir,distill_alpha,teacher_model,data_test,data_train,student_model) || code=$?
+  said=$(alone job -job "$job" "$@" -print run_dir,stages,teacher_model,data_test,data_train,student_model) || code=$?
   if [ $code -ne 0 ]; then
     echo "slurm: $job cannot be read: $RETORT ended with exit code $code" >&2
     exit $code
   fi
   mapfile -t -n 6 inputs <<<"$said"$'\n\n\n\n\n' # which $(…) took from its end
-  run=${inputs[0]} alpha=${inputs[1]} teacher=${inputs[2]} test=${inputs[3]}
+  run=${inputs[0]}
+  read -r -a stages <<<"${inputs[1]}"
   inputs=("${inputs[@]:2}")
   [ -n "$run" ] || { echo "slurm: $job names no directory of the run: run: {dir: …}, or the option -run_dir" >&2; exit 2; }
   [[ $run != -* ]] || run=./$run
-}
-
-# Those stages that the job of find_run needs, a word each, as `retort run` has it.
-stages() {
-  if [ "$alpha" != 0 ]; then
-    [ -n "$teacher" ] || echo train
-    echo label
-  fi
-  echo distill
-  [ -z "$test" ] || echo eval
 }
 
 # --- what is done ----------------------------------------------------------------------------------------------------

@@ -128,6 +128,10 @@ int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);
    meanwhile. */
 void rt_graph_change_state(RtGraph *graph, const float *sum, int lanes);
 
+/* Take over parameters and nodes that were added to a finished graph, behind all that is there: those before them keep
+   their places in the flat buffer. */
+PetscErrorCode rt_graph_extend(RtGraph *graph);
+
 /* What to call a node in messages: its name, or that of its first result. */
 const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);
 

@@ -37,6 +37,8 @@ bool rt_plan_truth(const RtPlan *plan, int value);
    Call after parameter has changed and before running. parameter: [graph->flat], must outlive the runs. */
 PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter);
 
+/* Bytes of one work. */
+size_t rt_plan_bytes(const RtPlan *plan);
 /* Buffers for one thread. Errors: more works than the plan has threads. */
 PetscErrorCode rt_work_create(RtPlan *plan, RtWork **work);
 PetscErrorCode rt_work_destroy(RtWork **work);

@@ -1,5 +1,6 @@
 #include "cli/verbs.h"
 #include "core/message.h"
+#include "run/stages.h"
 #include "run/table.h"
 
 #include <string.h>
@@ -33,10 +34,13 @@ static PetscErrorCode print_values(const RtOptions *options, const char *keys)
   for (int printing = 0; printing < 2; printing++)
     for (const char *at = keys; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
       const char *text;
-      char key[128];
+      char key[128], stages[64];
 
       PetscCall(PetscSNPrintf(key, sizeof(key), "%.*s", (int)strcspn(at, ","), at));
-      PetscCall(rt_options_find(options, key, &text));
+      if (!strcmp(key, "stages"))
+        text = rt_pipeline_stages(options, stages);
+      else
+        PetscCall(rt_options_find(options, key, &text));
       if (strchr(text, '\n')) RtUsage("-%s: the value has more than one line, and cannot be printed", key);
       if (printing) rt_message_print("%s", text);
     }

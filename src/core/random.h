@@ -11,7 +11,8 @@ typedef enum {
   RT_RANDOM_HOLDOUT,  /* which samples are held out */
   RT_RANDOM_AUGMENT,  /* views of a sample */
   RT_RANDOM_DROPOUT,
-  RT_RANDOM_WINDOW /* order of samples in a window */
+  RT_RANDOM_WINDOW,   /* order of samples in a window */
+  RT_RANDOM_REGRESSOR /* initial weights of what losses attach */
 } RtRandomPurpose;
 
 /* The four words of one counter. */

@@ -120,6 +120,8 @@ static PetscErrorCode find_want(const RtJob *job, const char *section, RtTrainse
   if (!others) PetscFunctionReturn(0); /* all of it, also what no input reads: so windows are what they always were */
   if (info->input >= 0) data->want[info->input] = false;
   PetscCall(rt_model_want(job, cut ? "teacher" : role, info, data->want));
+  if (!strcmp(section, "distill") && !strcmp(rt_options_text(job->options, section, "teacher"), "here"))
+    PetscCall(rt_model_want(job, "teacher", info, data->want));
   PetscFunctionReturn(0);
 }
 

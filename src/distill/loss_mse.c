@@ -1,56 +1,31 @@
-/* Regression: soft = mean (student - teacher)², hard = mean (student - target)², each over the numbers of one sample,
-   as PyTorch's MSELoss. */
+/* Regression: mean (student - wanted)² over the numbers of one sample, as PyTorch's MSELoss. What is wanted is the
+   teacher's result, or the dataset's target. */
 #include "core/simd.h"
-#include "distill/loss.h"
+#include "distill/softmax.h"
 
-static double distance(int width, const float *result, const float *wanted)
+RT_SIMD static double row(const RtLossRows *rows, int64_t r, double *gradient)
 {
+  const double factor = 2 * rows->weight / rows->width;
+  const float *z = rows->student + r * rows->width, *wanted = rows->teacher + r * rows->width;
   double sum = 0;
 
-  for (int i = 0; i < width; i++) {
-    double difference = (double)result[i] - (double)wanted[i];
+  for (int i = 0; i < rows->width; i++) {
+    double difference = (double)z[i] - (double)wanted[i];
 
+    gradient[i] += factor * difference;
     sum += difference * difference;
   }
-  return sum / width;
+  return sum / rows->width;
 }
 
-/* Adds the row's sums; dstudent: [width] */
-RT_SIMD static void row(const RtLossParams *params, const RtLossBatch *batch, int64_t r, float *dstudent,
-                        RtLossSums *sums)
-{
-  const double alpha = params->alpha, factor = 2 * batch->scale / batch->width;
-  const float *z = batch->student + r * batch->width;
-  const float *t = alpha != 0 ? batch->teacher + r * batch->width : z;
-  const float *y = alpha != 1 ? batch->target + r * batch->width : z;
-  const double soft = alpha != 0 ? distance(batch->width, z, t) : 0;
-  const double hard = alpha != 1 ? distance(batch->width, z, y) : 0;
-
-  for (int i = 0; i < batch->width; i++) {
-    double to_t = (double)z[i] - (double)t[i], to_y = (double)z[i] - (double)y[i];
-
-    dstudent[i] = (float)(factor * (alpha * to_t + (1 - alpha) * to_y));
-  }
-  sums->soft += soft;
-  sums->hard += hard;
-  sums->total += alpha * soft + (1 - alpha) * hard;
-  sums->count += 1;
-}
-
-static PetscErrorCode evaluate(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums)
+static PetscErrorCode evaluate(const RtLossRows *rows, double *value, double *gradient)
 {
   PetscFunctionBegin;
-  PetscCheck(params->alpha == 0 || batch->teacher, PETSC_COMM_SELF, PETSC_ERR_ARG_NULL, "No teacher's results");
-  PetscCheck(params->alpha == 1 || batch->target, PETSC_COMM_SELF, PETSC_ERR_ARG_NULL, "No targets");
-  for (int64_t r = 0; r < batch->rows; r++) {
-    float *gradient = dstudent + r * batch->width;
-
-    if (batch->sample[r] >= 0)
-      row(params, batch, r, gradient, sums);
-    else
-      PetscCall(PetscArrayzero(gradient, (size_t)batch->width));
-  }
+  PetscCall(rt_softmax_rows(rows, value, gradient, row));
   PetscFunctionReturn(0);
 }
 
-const RtLoss rt_loss_mse = {"mse", "mean squared distance from the teacher's results", true, evaluate};
+const RtLoss rt_loss_mse = {.name = "mse",
+                            .help = "mean squared distance from the teacher's results, or from targets",
+                            .traits = RT_LOSS_TEACHER | RT_LOSS_NUMBERS,
+                            .evaluate = evaluate};

@@ -115,53 +115,11 @@ int rt_softmax_largest(int width, const float *logit)
   return best;
 }
 
-static PetscErrorCode count_row(const RtLossParams *params, const RtLossBatch *batch, int64_t row, RtLossSums *sums)
+PetscErrorCode rt_softmax_rows(const RtLossRows *rows, double *value, double *gradient,
+                               double (*row)(const RtLossRows *rows, int64_t r, double *gradient))
 {
   PetscFunctionBegin;
-  PetscCheck(params->alpha == 0 || batch->teacher, PETSC_COMM_SELF, PETSC_ERR_ARG_NULL, "No teacher's logits");
-  PetscCheck(params->alpha == 1 || batch->label, PETSC_COMM_SELF, PETSC_ERR_ARG_NULL, "No labels");
-  sums->count += 1;
-  if (batch->label) {
-    const int32_t label = batch->label[row];
-
-    PetscCheck(label >= 0 && label < batch->width, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "Label %d of %d classes",
-               (int)label, batch->width);
-    sums->correct += rt_softmax_largest(batch->width, batch->student + row * batch->width) == label;
-  }
-  PetscFunctionReturn(0);
-}
-
-RT_SIMD double rt_softmax_cross_entropy(const RtLossParams *params, const RtLossBatch *batch, int32_t label,
-                                        const RtSoftmax *student, const float *logit, int first, int count,
-                                        double weight, double *gradient)
-{
-  const double even = params->label_smoothing / batch->width, own = 1 - params->label_smoothing;
-  double log_probability[RT_SOFTMAX_PIECE], probability[RT_SOFTMAX_PIECE], loss = 0;
-
-  rt_softmax_get(student, logit, count, log_probability, probability);
-  for (int i = 0; i < count; i++) gradient[i] += weight * (probability[i] - even);
-  if (even > 0) loss -= even * rt_softmax_sum(log_probability, count);
-  if (label >= first && label < first + count) {
-    gradient[label - first] -= weight * own;
-    loss -= own * log_probability[label - first];
-  }
-  return loss;
-}
-
-PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums,
-                               void (*row)(const RtLossParams *params, const RtLossBatch *batch, int64_t r,
-                                           float *gradient, RtLossSums *sums))
-{
-  PetscFunctionBegin;
-  for (int64_t r = 0; r < batch->rows; r++) {
-    float *gradient = dstudent + r * batch->width;
-
-    if (batch->sample[r] < 0) {
-      PetscCall(PetscArrayzero(gradient, (size_t)batch->width));
-      continue;
-    }
-    PetscCall(count_row(params, batch, r, sums));
-    row(params, batch, r, gradient, sums);
-  }
+  for (int64_t r = 0; r < rows->rows; r++)
+    value[r] = rows->sample[r] < 0 ? 0 : row(rows, r, gradient + r * rows->width);
   PetscFunctionReturn(0);
 }

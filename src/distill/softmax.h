@@ -1,4 +1,4 @@
-/* Log probabilities of one row of logits at a temperature, and the hard cross-entropy that losses share. In double, and
+/* Log probabilities of one row of logits at a temperature. In double, and
    with an exponential of our own: it becomes vectors, and its bits are the same with every C library. Not collective.
  */
 #ifndef RT_DISTILL_SOFTMAX_H
@@ -32,18 +32,9 @@ void rt_softmax_get(const RtSoftmax *row, const float *logit, int count, double 
 /* The first of the largest. */
 int rt_softmax_largest(int width, const float *logit);
 
-/* Cross-entropy of columns [first, first + count) with the smoothed label (1 - s) [class = label] + s / width, as in
-   PyTorch's cross_entropy: returns its part of the loss, and adds weight times its gradient to gradient: [count].
-   student: the row at temperature 1; logit: the piece. */
-double rt_softmax_cross_entropy(const RtLossParams *params, const RtLossBatch *batch, int32_t label,
-                                const RtSoftmax *student, const float *logit, int first, int count, double weight,
-                                double *gradient);
-
-/* Walk over the rows of a classification: padding gets a zero gradient, the others are counted, as correct where there
-   is a label, and given to `row`, which writes the row's gradient, [width], and adds to sums.
-   Errors (internal): no teacher or label where one is needed, a label that is no class. */
-PetscErrorCode rt_softmax_rows(const RtLossParams *params, const RtLossBatch *batch, float *dstudent, RtLossSums *sums,
-                               void (*row)(const RtLossParams *params, const RtLossBatch *batch, int64_t r,
-                                           float *gradient, RtLossSums *sums));
+/* Walk over the rows of a loss: padding gets the value 0, the others are given to `row`, which adds to the row's
+   gradient, [width], and returns its value. */
+PetscErrorCode rt_softmax_rows(const RtLossRows *rows, double *value, double *gradient,
+                               double (*row)(const RtLossRows *rows, int64_t r, double *gradient));
 
 #endif

@@ -60,7 +60,7 @@ static PetscErrorCode sort_nodes(const RtGraph *graph, const int *producer, int 
   PetscFunctionReturn(0);
 }
 
-/* Keep the nodes of `order`, in that order. */
+/* Keep the nodes of `order`, in that order. Their array keeps its length: more may be added (rt_graph_extend). */
 static PetscErrorCode reorder_nodes(RtGraph *graph, const int *order, int ordered, const int *mark)
 {
   RtNode *node;
@@ -70,8 +70,8 @@ static PetscErrorCode reorder_nodes(RtGraph *graph, const int *order, int ordere
   for (int i = 0; i < ordered; i++) node[i] = graph->node[order[i]];
   for (int i = 0; i < graph->nodes; i++)
     if (!mark[i]) PetscCall(rt_graph_free_node(&graph->node[i]));
-  PetscCall(PetscFree(graph->node));
-  graph->node = node;
+  PetscCall(PetscArraycpy(graph->node, node, ordered));
+  PetscCall(PetscFree(node));
   graph->nodes = ordered;
   PetscFunctionReturn(0);
 }

@@ -104,6 +104,11 @@ PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter)
   PetscFunctionReturn(0);
 }
 
+size_t rt_plan_bytes(const RtPlan *plan)
+{
+  return plan->slab;
+}
+
 PetscErrorCode rt_work_create(RtPlan *plan, RtWork **work)
 {
   RtWork *w;

@@ -204,9 +204,32 @@ static PetscErrorCode choose(const RtGraph *graph, const char *patterns, const c
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char *option)
+/* New buffers: values that are in one take their numbers back first, and those that are chosen become constants.
+   chosen: [values], or NULL. */
+static PetscErrorCode lay_out_again(RtGraph *graph, const bool *chosen)
 {
   float *old = graph->parameter, *state = graph->state;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < graph->values; i++) {
+    RtValue *value = &graph->value[i];
+    bool kept = value->kind == RT_VALUE_STATE;
+
+    if ((!kept && value->kind != RT_VALUE_PARAMETER) || value->data) continue;
+    PetscCall(PetscMalloc1(value->size + 1, (float **)&value->data));
+    PetscCall(PetscArraycpy((float *)value->data, (kept ? state : old) + value->offset, value->size));
+    if (!chosen || !chosen[i]) continue;
+    value->kind = RT_VALUE_CONSTANT;
+    value->weight = true;
+  }
+  PetscCall(lay_out_all(graph));
+  PetscCall(PetscFree(old));
+  PetscCall(PetscFree(state));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char *option)
+{
   bool *chosen;
   PetscErrorCode error;
 
@@ -214,22 +237,16 @@ PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char 
   if (!patterns[0]) PetscFunctionReturn(0);
   PetscCall(PetscCalloc1(graph->values + 1, &chosen));
   error = choose(graph, patterns, option, chosen);
-  for (int i = 0; i < graph->values && !error; i++) {
-    RtValue *value = &graph->value[i];
-    bool kept = value->kind == RT_VALUE_STATE;
-
-    if (!kept && value->kind != RT_VALUE_PARAMETER) continue;
-    error = PetscMalloc1(value->size + 1, (float **)&value->data);
-    if (!error) error = PetscArraycpy((float *)value->data, (kept ? state : old) + value->offset, value->size);
-    if (!chosen[i]) continue;
-    value->kind = RT_VALUE_CONSTANT;
-    value->weight = true;
-  }
+  if (!error) error = lay_out_again(graph, chosen);
   PetscCall(PetscFree(chosen));
   PetscCall(error);
-  PetscCall(lay_out_all(graph));
-  PetscCall(PetscFree(old));
-  PetscCall(PetscFree(state));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_graph_extend(RtGraph *graph)
+{
+  PetscFunctionBegin;
+  PetscCall(lay_out_again(graph, NULL));
   PetscFunctionReturn(0);
 }
 

@@ -1,8 +1,12 @@
 #include "compress/init.h"
 #include "compress/start.h"
+#include "compress/thin.h"
 #include "core/memory.h"
 #include "core/message.h"
 #include "data/trainset.h"
+#include "distill/regressor.h"
+#include "label/features.h"
+#include "label/here.h"
 #include "label/store.h"
 #include "model/binding.h"
 #include "model/recipe.h"
@@ -11,31 +15,15 @@
 
 #include <string.h>
 
-/* The loss must suit the dataset. */
-static PetscErrorCode choose_loss(const RtJob *job, const RtDatasetInfo *info, RtTrainerParams *params)
-{
-  const char *name = rt_options_text(job->options, "distill", "loss");
-
-  PetscFunctionBegin;
-  params->loss = rt_loss_find(name);
-  params->loss_params.temperature = rt_options_real(job->options, "distill", "temperature");
-  params->loss_params.alpha = rt_options_real(job->options, "distill", "alpha");
-  if (info->targets && !params->loss->regression)
-    RtUsage("-distill_loss %s is for classes, but the dataset has float targets; take mse", name);
-  if (info->classes && params->loss->regression)
-    RtUsage("-distill_loss %s is for float targets, but the dataset has classes; take kl or logits", name);
-  if (!info->classes && !info->targets && params->loss_params.alpha < 1)
-    RtUsage("the dataset has neither labels nor targets: -distill_alpha must be 1");
-  PetscFunctionReturn(0);
-}
-
 /* The teacher's soft labels. */
 typedef struct {
   int width; /* 0: the loss has no soft term */
   char hash[RT_HASH_TEXT];
   RtLabelstoreInfo store;
   char dir[PETSC_MAX_PATH_LEN];
-  float *logits; /* [samples, views, width] where they are kept in memory */
+  float *logits;    /* [samples, views, width] where they are kept in memory */
+  RtGraph *teacher; /* where it runs here */
+  RtHere *here;
 } Soft;
 
 /* The hash of the teacher, and how many logits it gives a sample. */
@@ -47,7 +35,10 @@ static PetscErrorCode read_teacher(const RtJob *job, const RtTrainset *data, Sof
   PetscFunctionBegin;
   PetscCall(rt_model_read(job, "teacher", data->info, &teacher, soft->hash));
   error = rt_recipe_width(teacher, &soft->width);
-  PetscCall(rt_graph_destroy(&teacher));
+  if (!error && rt_training_teacher(job->options) == RT_TRAINING_HERE)
+    soft->teacher = teacher;
+  else
+    PetscCall(rt_graph_destroy(&teacher));
   PetscCall(error);
   PetscFunctionReturn(0);
 }
@@ -88,25 +79,72 @@ static PetscErrorCode bind(const RtJob *job, const RtTrainset *data, RtGraph **g
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode train(const RtJob *job, RtTrainset *data, const RtTrainerParams *params,
-                            const RtInitTeacher *start, bool *stopped)
+/* The teacher that runs beside the student. */
+static PetscErrorCode start_here(const RtJob *job, const RtTrainset *data, Soft *soft, RtTrainerParams *params)
 {
+  RtHereParams here = {.graph = soft->teacher,
+                       .info = data->info,
+                       .terms = &params->terms,
+                       .precision = strcmp(rt_options_text(job->options, "label", "precision"), "bf16")
+                                        ? RT_PRECISION_FP32
+                                        : RT_PRECISION_BF16};
+
+  PetscFunctionBegin;
+  if (!soft->teacher) PetscFunctionReturn(0);
+  PetscCall(rt_trainset_check_views(&data->augment, data->info, soft->teacher, "teacher"));
+  PetscCall(rt_here_create(&here, &soft->here));
+  params->teacher = rt_here_teacher(soft->here);
+  PetscFunctionReturn(0);
+}
+
+/* What is trained: the student itself, *trained NULL, or a copy with the maps that its terms attach. */
+static PetscErrorCode attach(const RtJob *job, const RtTrainset *data, const Soft *soft, const RtGraph *graph,
+                             RtTrainerParams *params, RtGraph **trained)
+{
+  int64_t from[RT_TERMS], to[RT_TERMS];
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  *trained = NULL;
+  error = rt_training_ends(&params->terms, graph, soft->teacher, from, to);
+  for (int k = 0; k < params->terms.count; k++)
+    if (!to[k]) to[k] = soft->width; /* of a store: logits */
+  if (!error && rt_regressor_needed(&params->terms, from, to)) {
+    error = rt_thin_build(graph, 0, NULL, false, trained);
+    if (!error) error = rt_regressor_attach(*trained, job->seed, from, to, &params->terms);
+  }
+  error = rt_message_agree(job->comm, error);
+  if (error) PetscCall(rt_graph_destroy(trained));
+  PetscCall(error);
+  if (*trained) PetscCall(bind(job, data, trained));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode train(const RtJob *job, RtTrainset *data, Soft *soft, RtTrainerParams *params, bool *stopped)
+{
+  const RtInitTeacher start = {soft->hash, soft->width};
   RtTrainerResult result;
-  RtGraph *graph = NULL;
+  RtGraph *graph = NULL, *trained = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
   PetscCall(rt_trainset_load(job, data));
-  PetscCall(rt_init_make(job, data, start, params->record, &graph, stopped));
+  PetscCall(rt_init_make(job, data, &start, params->record, &graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
-  PetscCall(bind(job, data, &graph));
-  rt_recipe_say(graph, "student");
-  rt_training_say(job, params, graph, data->sampler.count);
-  error = rt_trainer_run(job->comm, params, &data->source, graph, &result);
+  error = attach(job, data, soft, graph, params, &trained);
+  if (!error) error = bind(job, data, &graph);
+  if (!error) error = rt_message_agree(job->comm, start_here(job, data, soft, params));
+  if (!error) {
+    rt_recipe_say(graph, "student");
+    rt_training_say(job, params, graph, data->sampler.count);
+    error = rt_trainer_run(job->comm, params, &data->source, trained ? trained : graph, &result);
+  }
+  if (!error && trained) rt_regressor_detach(trained, graph);
   if (!error && !result.stopped)
     error = rt_model_write(job, "student", params->record, result.best_epoch, result.accuracy, graph);
   if (!error && !result.stopped) error = clean(job, params);
   PetscCall(rt_graph_destroy(&graph));
+  PetscCall(rt_graph_destroy(&trained));
   PetscCall(error);
   *stopped = result.stopped;
   PetscFunctionReturn(0);
@@ -118,6 +156,7 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   Soft soft = {.width = 0};
   char start[RT_HASH_TEXT] = "", name[RT_FILES_NAME], *record = NULL;
   const char *model = rt_options_text(job->options, "student", "model");
+  const bool here = rt_training_teacher(job->options) == RT_TRAINING_HERE;
   int views = (int)rt_options_int(job->options, "label", "views");
   PetscErrorCode error;
   bool done = false;
@@ -125,11 +164,12 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   PetscFunctionBegin;
   PetscCall(rt_init_check(job));
   PetscCall(rt_training_params(job, "distill", "student", &params));
-  PetscCall(choose_loss(job, data->info, &params));
+  PetscCall(rt_training_terms(job, data->info, &params.terms));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
-  error = params.loss_params.alpha > 0 ? read_teacher(job, data, &soft) : 0;
+  error = rt_terms_teacher(&params.terms) ? read_teacher(job, data, &soft) : 0;
   if (!error && model[0]) error = rt_model_hash(job, "student", model, start);
-  if (!error) error = rt_trainset_plan(job, "distill", views, soft.width, data);
+  if (here && !rt_options_given(job->options, "label", "views")) views = 0; /* a new one each epoch */
+  if (!error) error = rt_trainset_plan(job, "distill", views, here ? 0 : soft.width, data);
   if (!error)
     error =
         rt_training_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
@@ -138,9 +178,11 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   if (!error && done)
     rt_message_print("student: %s/%s is done already", job->dir, rt_files_name(RT_FILES_MODEL, "student", name));
   if (!error && done) error = clean(job, &params);
-  if (!error && !done && soft.width) error = load_labels(job, data, &soft, stopped);
-  if (!error && !done && !*stopped) error = train(job, data, &params, &(RtInitTeacher){soft.hash, soft.width}, stopped);
+  if (!error && !done && soft.width && !here) error = load_labels(job, data, &soft, stopped);
+  if (!error && !done && !*stopped) error = train(job, data, &soft, &params, stopped);
   PetscCall(PetscFree(record));
+  PetscCall(rt_here_destroy(&soft.here));
+  PetscCall(rt_graph_destroy(&soft.teacher));
   PetscCall(rt_memory_destroy(&soft.logits));
   PetscCall(error);
   PetscFunctionReturn(0);
@@ -164,6 +206,7 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
   RtTrainerParams params;
   RtGraph *student = NULL;
   PetscErrorCode error;
+  int64_t from[RT_TERMS], to[RT_TERMS];
   int width = 0;
 
   PetscFunctionBegin;
@@ -171,9 +214,10 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
   if (teacher) PetscCall(rt_init_check_teacher(job, teacher));
   if (teacher) PetscCall(rt_recipe_width(teacher, &width));
   PetscCall(rt_training_params(job, "distill", "student", &params));
-  PetscCall(choose_loss(job, info, &params));
+  PetscCall(rt_training_terms(job, info, &params.terms));
   PetscCall(sketch(job, info, width, &student));
-  error = student ? rt_training_freeze(job, "student", student) : 0;
+  error = rt_training_ends(&params.terms, student, teacher, from, to);
+  if (!error && student) error = rt_training_freeze(job, "student", student);
   if (!error) error = rt_trainer_check(&params, job->size, student);
   PetscCall(rt_graph_destroy(&student));
   PetscCall(error);

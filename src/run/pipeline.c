@@ -14,15 +14,23 @@ enum { TRAIN, LABEL, DISTILL, EVAL, STAGES };
 
 static const char *const stage_name[STAGES] = {"train", "label", "distill", "eval"};
 
-static PetscErrorCode eval(const RtJob *job, bool *stopped)
+static bool is_needed(const RtOptions *options, int stage)
 {
-  PetscFunctionBegin;
-  *stopped = false;
-  if (rt_options_text(job->options, "data", "test")[0])
-    PetscCall(rt_evaluator_run(job, stopped));
-  else
-    rt_message_print("eval: left out, as the job names no -data_test");
-  PetscFunctionReturn(0);
+  const RtTrainingTeacher teacher = rt_training_teacher(options);
+
+  if (stage == TRAIN) return teacher != RT_TRAINING_ALONE && !rt_options_text(options, "teacher", "model")[0];
+  if (stage == LABEL) return teacher == RT_TRAINING_STORE;
+  return stage != EVAL || rt_options_text(options, "data", "test")[0];
+}
+
+const char *rt_pipeline_stages(const RtOptions *options, char text[64])
+{
+  size_t used = 0;
+
+  text[0] = 0;
+  for (int s = 0; s < STAGES; s++)
+    if (is_needed(options, s)) used += (size_t)snprintf(text + used, 64 - used, "%s%s", used ? " " : "", stage_name[s]);
+  return text;
 }
 
 /* What labelling would refuse of the teacher. */
@@ -76,10 +84,10 @@ static PetscErrorCode check(const RtJob *job, bool own, bool hard_only, bool tes
 PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
 {
   PetscErrorCode (*const stage[STAGES])(const RtJob *, bool *) = {rt_teach_run, rt_labeller_run, rt_distiller_run,
-                                                                  eval};
+                                                                  rt_evaluator_run};
   bool teacher = rt_options_text(job->options, "teacher", "model")[0] != 0;
   bool tested = rt_options_text(job->options, "data", "test")[0] != 0;
-  bool hard_only = rt_options_real(job->options, "distill", "alpha") == 0;
+  bool hard_only = rt_training_teacher(job->options) == RT_TRAINING_ALONE;
   double seconds[STAGES];
   char name[2][RT_FILES_NAME];
 
@@ -93,8 +101,8 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
     double start = MPI_Wtime();
 
     seconds[s] = NAN;
-    if (s == TRAIN && (teacher || hard_only)) continue;
-    if (s == LABEL && hard_only) continue;
+    if (s == EVAL && !tested) rt_message_print("eval: left out, as the job names no -data_test");
+    if (!is_needed(job->options, s)) continue;
     PetscCall(stage[s](job, stopped));
     seconds[s] = MPI_Wtime() - start;
   }

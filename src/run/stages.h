@@ -17,7 +17,9 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped);
 PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, const RtGraph *teacher);
 /* student.onnx and its history. */
 PetscErrorCode rt_distiller_run(const RtJob *job, bool *stopped);
-/* All of it, and a table at the end. */
+/* Names of the stages that a job needs, in their order, with blanks between. Not collective. */
+const char *rt_pipeline_stages(const RtOptions *options, char text[64]);
+/* All of them, and a table at the end. */
 PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped);
 
 #endif

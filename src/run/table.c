@@ -5,6 +5,9 @@
 #include "optim/optimizer.h"
 #include "optim/tao.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const char *archs(void)
 {
   return "mlp";
@@ -20,6 +23,10 @@ static const char *schedules(void)
 static const char *selections(void)
 {
   return "best|last";
+}
+static const char *teachers(void)
+{
+  return "store|here";
 }
 static const char *reductions(void)
 {
@@ -257,11 +264,33 @@ static const RtOption table[] = {
      "svd: cut to so many parameters at most; 0: by energy"},
     {"student_init_energy", RT_OPTION_REAL, "0", 0, 1, NULL, DISTILL, STUDENT,
      "svd: part of each layer's output variance to keep, 0: ranks are -student_hidden; pca: of the input's, 0: 0.75"},
-    {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_names, DISTILL, STUDENT,
+    {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_short_names, DISTILL, STUDENT,
      "objective: kl soft targets, logits logit regression, mse regression"},
     {"distill_temperature", RT_OPTION_REAL, "4", 0.01, 1e6, NULL, DISTILL, STUDENT, "temperature of the soft targets"},
     {"distill_alpha", RT_OPTION_REAL, "0.9", 0, 1, NULL, DISTILL, STUDENT,
      "weight of the soft term, 1 - alpha weighs the hard one; 0 needs no teacher"},
+    {"distill_terms_*_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_names, DISTILL, STUDENT,
+     "instead of loss, temperature and alpha: the objective as a list of terms with names; what this one compares"},
+    {"distill_terms_*_weight", RT_OPTION_REAL, "1", 0, 1e9, NULL, DISTILL, STUDENT, "weight of the term"},
+    {"distill_terms_*_weight_last", RT_OPTION_REAL, "-1", -1, 1e9, NULL, DISTILL, STUDENT,
+     "its weight at the last step, linear between; -1: it stays"},
+    {"distill_terms_*_warmup", RT_OPTION_REAL, "0", 0, 1e6, NULL, DISTILL, STUDENT,
+     "epochs in which the weight grows from 0"},
+    {"distill_terms_*_temperature", RT_OPTION_REAL, "4", 0.01, 1e6, NULL, DISTILL, STUDENT, "temperature of the term"},
+    {"distill_terms_*_temperature_last", RT_OPTION_REAL, "0", 0, 1e6, NULL, DISTILL, STUDENT,
+     "its temperature at the last step, linear between; 0: it stays"},
+    {"distill_terms_*_student", RT_OPTION_TEXT, "logits", 0, 0, NULL, DISTILL, STUDENT,
+     "tap of the student: logits, hidden:N, output:N, a node or a value"},
+    {"distill_terms_*_teacher", RT_OPTION_TEXT, "logits", 0, 0, NULL, DISTILL, STUDENT,
+     "tap of the teacher that it is compared with"},
+    {"distill_terms_*_label", RT_OPTION_TEXT, "", 0, 0, NULL, DISTILL, STUDENT,
+     "field of the dataset that it is compared with instead: target for mse"},
+    {"distill_teacher", RT_OPTION_CHOICE, "store", 0, 0, teachers, DISTILL, STUDENT,
+     "store: soft labels are read; here: the teacher runs beside the student, all its taps are there, and each epoch "
+     "sees new views unless label_views says how many"},
+    {"distill_memory", RT_OPTION_SIZE, "0", 0, MOST, NULL, DISTILL, 0,
+     "where lanes meet (rkd): bytes of their buffers that a rank may keep from forward to backward; with less they run "
+     "forward again; 0: no limit"},
     TRAINING_OPTIONS("distill", DISTILL, STUDENT),
     {"tao_type", RT_OPTION_CHOICE, "lmvm", 0, 0, rt_tao_types, TRAINING, TEACHER | STUDENT,
      "optimizer tao: method, lmvm is L-BFGS; PETSc's other options -tao_... work as well"},
@@ -283,8 +312,44 @@ static const RtOption table[] = {
      "choose that number, in tenths from -20 to 20, by the accuracy on this set"},
 };
 
+enum { FIXED = sizeof(table) / sizeof(*table), LOSS_OPTIONS = 64, NAME = 48, NUMBER = 32 };
+
+/* The rows of the losses' own options, from their table; two losses may share a name. */
+static int add_loss_options(RtOption *row)
+{
+  static char name[LOSS_OPTIONS][NAME], initial[LOSS_OPTIONS][NUMBER], help[LOSS_OPTIONS][160];
+  int count = 0;
+
+  for (int l = 0; rt_loss_at(l); l++)
+    for (const RtLossOption *o = rt_loss_at(l)->option; o->name && count < LOSS_OPTIONS; o++) {
+      bool known = false;
+
+      snprintf(name[count], NAME, "distill_terms_*_%s", o->name);
+      for (int i = 0; i < count; i++) known = known || !strcmp(name[i], name[count]);
+      if (known) continue;
+      snprintf(initial[count], NUMBER, "%g", o->initial);
+      snprintf(help[count], sizeof(help[count]), "%s: %s", rt_loss_at(l)->name, o->help);
+      row[count] = (RtOption){name[count], RT_OPTION_REAL, initial[count], o->least,   o->most,
+                              NULL,        DISTILL,        STUDENT,        help[count]};
+      count++;
+    }
+  return count;
+}
+
 const RtOption *rt_table_options(int *count)
 {
-  *count = (int)(sizeof(table) / sizeof(*table));
-  return table;
+  static RtOption all[FIXED + LOSS_OPTIONS];
+  static int rows;
+
+  if (!rows) {
+    int before = 0; /* the losses' options stand with the others of a term */
+
+    while (strcmp(table[before].name, "distill_teacher")) before++;
+    memcpy(all, table, (size_t)before * sizeof(*all));
+    rows = before + add_loss_options(all + before);
+    memcpy(all + rows, table + before, (size_t)(FIXED - before) * sizeof(*all));
+    rows += FIXED - before;
+  }
+  *count = rows;
+  return all;
 }

@@ -15,7 +15,8 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, const char *reco
   PetscCall(rt_training_params(job, "teacher", "teacher", &params));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
   params.record = record;
-  params.loss = rt_loss_find(data->info->classes ? "kl" : "mse"); /* alpha is 0: the hard term alone */
+  rt_terms_short(rt_loss_find(data->info->classes ? "kl" : "mse"), 1, 0,
+                 rt_options_real(job->options, "teacher", "label_smoothing"), &params.terms);
   PetscCall(rt_trainset_load(job, data));
   PetscCall(rt_trainset_model(job, "teacher", data, 0, &graph));
   error = rt_training_freeze(job, "teacher", graph);

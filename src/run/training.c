@@ -1,6 +1,7 @@
 #include "run/training.h"
 
 #include "core/message.h"
+#include "label/features.h"
 #include "optim/tao.h"
 
 #include <stdio.h>
@@ -26,7 +27,7 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
       .reduce = strcmp(rt_options_text(o, NULL, "reduce"), "fast") ? RT_REDUCE_TREE : RT_REDUCE_FAST,
       .reduce_memory = rt_options_int(o, NULL, "reduce_memory"),
       .precision = strcmp(rt_options_text(o, section, "precision"), "bf16") ? RT_PRECISION_FP32 : RT_PRECISION_BF16,
-      .loss_params = {.label_smoothing = rt_options_real(o, section, "label_smoothing"), .temperature = 1},
+      .meeting_memory = rt_options_int(o, "distill", "memory"),
       .optimizer = rt_optimizer_find(rt_options_text(o, section, "optimizer")),
       .optimizer_params = {.momentum = rt_options_real(o, section, "momentum"),
                            .nesterov = rt_options_bool(o, section, "nesterov"),
@@ -48,6 +49,182 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
       .checkpoint_steps = rt_options_int(o, NULL, "checkpoint_steps"),
       .checkpoint_seconds = rt_options_real(o, NULL, "checkpoint_seconds"),
       .checkpoint_keep = rt_options_int(o, NULL, "checkpoint_keep")};
+  PetscFunctionReturn(0);
+}
+
+RtTrainingTeacher rt_training_teacher(const RtOptions *o)
+{
+  const char *name[RT_TERMS];
+  int count = PetscMin(RT_TERMS, rt_options_names(o, "distill_terms", name, RT_TERMS));
+  bool reads = !count && rt_options_real(o, "distill", "alpha") != 0;
+
+  for (int k = 0; k < count; k++) {
+    char prefix[RT_TERMS_NAME + 32];
+
+    snprintf(prefix, sizeof(prefix), "distill_terms_%s", name[k]);
+    reads = reads || (rt_loss_find(rt_options_text(o, prefix, "loss"))->traits & RT_LOSS_TEACHER &&
+                      strcmp(rt_options_text(o, prefix, "label"), "target") != 0);
+  }
+  if (!reads) return RT_TRAINING_ALONE;
+  return strcmp(rt_options_text(o, "distill", "teacher"), "here") ? RT_TRAINING_STORE : RT_TRAINING_HERE;
+}
+
+/* Numbers in a row of a tap. */
+static PetscErrorCode measure(const RtGraph *graph, const char *tap, const char *what, const RtTerm *term,
+                              int64_t *width)
+{
+  char where[RT_TERMS_NAME + 32];
+  int value;
+
+  PetscFunctionBegin;
+  snprintf(where, sizeof(where), "%s of the term '%s'", what, term->name);
+  PetscCall(rt_tap_find(graph, tap, where, &value));
+  RtCheck(graph->value[value].kind == RT_VALUE_RESULT, "the %s is compared at '%s', which no layer computes", where,
+          tap);
+  PetscCall(rt_features_check(graph, value, width));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_training_ends(const RtTerms *terms, const RtGraph *student, const RtGraph *teacher,
+                                int64_t from[RT_TERMS], int64_t to[RT_TERMS])
+{
+  PetscFunctionBegin;
+  for (int k = 0; k < terms->count; k++) {
+    const RtTerm *term = &terms->term[k];
+
+    from[k] = to[k] = 0;
+    if (student) PetscCall(measure(student, term->student, "student", term, &from[k]));
+    if (teacher && term->reference == RT_TERMS_TEACHER)
+      PetscCall(measure(teacher, term->teacher, "teacher", term, &to[k]));
+    if (from[k] && to[k]) PetscCall(rt_terms_check_widths(term, from[k], to[k]));
+  }
+  PetscFunctionReturn(0);
+}
+
+static bool has_option(const RtLoss *loss, const char *name)
+{
+  for (int i = 0; loss->option[i].name; i++)
+    if (!strcmp(loss->option[i].name, name)) return true;
+  return false;
+}
+
+/* Options that a term's loss does not read. */
+static PetscErrorCode refuse_foreign(const RtOptions *o, const char *prefix, const RtLoss *loss)
+{
+  const char *other = NULL;
+
+  PetscFunctionBegin;
+  if (!(loss->traits & RT_LOSS_TEACHER) && rt_options_given(o, prefix, "teacher")) other = "teacher";
+  if (!(loss->traits & RT_LOSS_TEMPERATURE) && rt_options_given(o, prefix, "temperature")) other = "temperature";
+  if (!(loss->traits & RT_LOSS_TEMPERATURE) && rt_options_given(o, prefix, "temperature_last"))
+    other = "temperature_last";
+  for (int i = 0; rt_loss_at(i); i++)
+    for (int k = 0; rt_loss_at(i)->option[k].name; k++) {
+      const char *name = rt_loss_at(i)->option[k].name;
+
+      if (!has_option(loss, name) && rt_options_given(o, prefix, name)) other = name;
+    }
+  if (other) RtUsage("-%s_%s: the loss %s does not read it", prefix, other, loss->name);
+  PetscFunctionReturn(0);
+}
+
+/* A term by its options, distill_terms_NAME_…. */
+static PetscErrorCode read_term(const RtJob *job, const char *name, RtTerm *term)
+{
+  const RtOptions *o = job->options;
+  char prefix[RT_TERMS_NAME + 32];
+  const char *label, *student, *teacher;
+  double last;
+
+  PetscFunctionBegin;
+  snprintf(prefix, sizeof(prefix), "distill_terms_%s", name);
+  rt_terms_start(name, rt_loss_find(rt_options_text(o, prefix, "loss")), term);
+  term->weight = term->weight_last = rt_options_real(o, prefix, "weight");
+  term->temperature = term->temperature_last = rt_options_real(o, prefix, "temperature");
+  term->warmup = rt_options_real(o, prefix, "warmup");
+  last = rt_options_real(o, prefix, "weight_last");
+  if (last >= 0) term->weight_last = last;
+  last = rt_options_real(o, prefix, "temperature_last");
+  if (last > 0) term->temperature_last = last;
+  if (!(term->weight > 0 || term->weight_last > 0)) RtUsage("-%s_weight: the term has no weight; leave it out", prefix);
+  student = rt_options_text(o, prefix, "student");
+  teacher = rt_options_text(o, prefix, "teacher");
+  label = rt_options_text(o, prefix, "label");
+  if (strlen(student) >= RT_TERMS_END || strlen(teacher) >= RT_TERMS_END)
+    RtUsage("-%s: the tap's name is too long", prefix);
+  PetscCall(PetscStrncpy(term->student, student, sizeof(term->student)));
+  PetscCall(PetscStrncpy(term->teacher, teacher, sizeof(term->teacher)));
+  if (!strcmp(label, "target") && term->loss->traits & RT_LOSS_NUMBERS)
+    term->reference = RT_TERMS_TARGET;
+  else if (label[0] && !(term->loss->traits & RT_LOSS_LABEL && !strcmp(label, "label")))
+    RtUsage("-%s_label %s: the loss %s cannot be bound to that field", prefix, label, term->loss->name);
+  for (int i = 0; term->loss->option[i].name; i++)
+    term->option[i] = rt_options_real(o, prefix, term->loss->option[i].name);
+  PetscCall(refuse_foreign(o, prefix, term->loss));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode read_terms(const RtJob *job, int count, const char *const *name, RtTerms *terms)
+{
+  static const char *const short_form[] = {"loss", "temperature", "alpha", "label_smoothing"};
+
+  PetscFunctionBegin;
+  if (count > RT_TERMS) RtUsage("-distill_terms has %d terms, more than %d", count, (int)RT_TERMS);
+  for (size_t i = 0; i < sizeof(short_form) / sizeof(*short_form); i++)
+    if (rt_options_given(job->options, "distill", short_form[i]))
+      RtUsage("-distill_%s is the short form of an objective, which -distill_terms says in full; give one of them",
+              short_form[i]);
+  terms->count = count;
+  for (int k = 0; k < count; k++) PetscCall(read_term(job, name[k], &terms->term[k]));
+  PetscFunctionReturn(0);
+}
+
+/* Each term must suit the dataset. */
+static PetscErrorCode check_term(const RtDatasetInfo *info, const RtTerm *term, const char *where)
+{
+  const unsigned traits = term->loss->traits;
+
+  PetscFunctionBegin;
+  if (info->targets && traits & RT_LOSS_CLASSES && !strcmp(term->student, "logits"))
+    RtUsage("%s %s is for classes, but the dataset has float targets; take mse", where, term->loss->name);
+  if (info->classes && traits & RT_LOSS_NUMBERS && !strcmp(term->student, "logits"))
+    RtUsage("%s %s is for float targets, but the dataset has classes; take kl or logits", where, term->loss->name);
+  if (!info->classes && traits & RT_LOSS_LABEL)
+    RtUsage("%s %s reads labels, but the dataset has none", where, term->loss->name);
+  if (!info->targets && term->reference == RT_TERMS_TARGET)
+    RtUsage("%s %s reads targets, but the dataset has none", where, term->loss->name);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_training_terms(const RtJob *job, const RtDatasetInfo *info, RtTerms *terms)
+{
+  const RtOptions *o = job->options;
+  const char *name[RT_TERMS];
+  int count = rt_options_names(o, "distill_terms", name, RT_TERMS);
+  double alpha = rt_options_real(o, "distill", "alpha");
+  char where[RT_TERMS_NAME + 32];
+  RtTerm whole;
+
+  PetscFunctionBegin;
+  if (count) {
+    PetscCall(read_terms(job, count, name, terms));
+    for (int k = 0; k < count; k++) {
+      if (rt_training_teacher(o) == RT_TRAINING_STORE && terms->term[k].reference == RT_TERMS_TEACHER &&
+          strcmp(terms->term[k].teacher, "logits") != 0)
+        RtUsage("-distill_terms_%s_teacher %s: the store keeps the teacher's logits alone; set -distill_teacher here, "
+                "so that the teacher runs beside the student",
+                name[k], terms->term[k].teacher);
+      snprintf(where, sizeof(where), "-distill_terms_%s_loss", name[k]);
+      PetscCall(check_term(info, &terms->term[k], where));
+    }
+    PetscFunctionReturn(0);
+  }
+  rt_terms_start("soft", rt_loss_find(rt_options_text(o, "distill", "loss")), &whole);
+  PetscCall(check_term(info, &whole, "-distill_loss"));
+  if (!info->classes && !info->targets && alpha < 1)
+    RtUsage("the dataset has neither labels nor targets: -distill_alpha must be 1");
+  rt_terms_short(whole.loss, rt_options_real(o, "distill", "temperature"), alpha,
+                 rt_options_real(o, "distill", "label_smoothing"), terms);
   PetscFunctionReturn(0);
 }
 

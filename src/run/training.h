@@ -8,6 +8,20 @@
 /* Options of a section as parameters of the trainer. role: teacher or student. */
 PetscErrorCode rt_training_params(const RtJob *job, const char *section, const char *role, RtTrainerParams *params);
 
+/* What the student is compared with. */
+typedef enum { RT_TRAINING_ALONE, RT_TRAINING_STORE, RT_TRAINING_HERE } RtTrainingTeacher;
+RtTrainingTeacher rt_training_teacher(const RtOptions *options);
+
+/* Numbers in the rows of both ends of each term: from, of the student, and to, of the teacher; 0 where a model is NULL,
+   as not known, and for terms without a teacher. Errors: a tap that is not there or no layer, widths that do not go
+   together. */
+PetscErrorCode rt_training_ends(const RtTerms *terms, const RtGraph *student, const RtGraph *teacher,
+                                int64_t from[RT_TERMS], int64_t to[RT_TERMS]);
+
+/* The terms of the student's objective: those of -distill_terms, or the short form. Errors (usage): they do not suit
+   the dataset, both forms are given, a term has no weight. */
+PetscErrorCode rt_training_terms(const RtJob *job, const RtDatasetInfo *info, RtTerms *terms);
+
 /* The record of a model that is trained: that of model/model.h, with the options of TAO where it is the optimizer. */
 PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
                                   const char *teacher, const char *start, char **record);

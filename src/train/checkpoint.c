@@ -165,14 +165,14 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   s->best_loss = t->best_loss;
   memcpy(s->sum, sum, sizeof(s->sum));
   PetscCall(PetscArraycpy(s->parameter, t->parameter, s->flat));
-  PetscCall(PetscArraycpy(s->history, t->history, s->records * RT_HISTORY_COLUMNS));
+  PetscCall(PetscArraycpy(s->history, t->history, s->records * t->columns));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_checkpoint_write(RtTrainer *t)
 {
   RtCheckpoint *c = t->checkpoint;
-  RtExact sum[RT_SUMS];
+  RtExact sum[RT_SUMS_MOST];
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
@@ -181,8 +181,8 @@ PetscErrorCode rt_checkpoint_write(RtTrainer *t)
   PetscCall(rt_checkpoint_wait(t));
   memcpy(sum, t->sum, sizeof(sum));
   for (int i = 0; i < t->params->threads; i++)
-    for (int s = 0; s < RT_SUMS; s++) rt_exact_merge(&sum[s], &t->lane[i].sum[s]);
-  PetscCall(rt_exact_allreduce(t->comm, RT_SUMS, sum));
+    for (int s = 0; s < t->sums; s++) rt_exact_merge(&sum[s], &t->lane[i].sum[s]);
+  PetscCall(rt_exact_allreduce(t->comm, t->sums, sum));
   if (t->rank == ROOT) error = copy_state(t, sum);
   RtAgree(t->comm, error);
   for (int m = 0; m < t->params->optimizer->moments; m++)
@@ -301,7 +301,7 @@ static PetscErrorCode take_state(RtTrainer *t)
     memcpy(t->sum, s->sum, sizeof(t->sum)); /* over all ranks: they stay on this one */
     PetscCall(PetscArraycpy(t->parameter, s->parameter, s->flat));
     if (s->best_epoch) PetscCall(PetscArraycpy(t->best, s->best, s->flat));
-    PetscCall(PetscArraycpy(t->history, s->history, s->records * RT_HISTORY_COLUMNS));
+    PetscCall(PetscArraycpy(t->history, s->history, s->records * t->columns));
   }
   PetscCallMPI(MPI_Bcast(counter, 3, MPI_INT64_T, ROOT, t->comm));
   PetscCallMPI(MPI_Bcast(best, 2, MPI_DOUBLE, ROOT, t->comm));
@@ -310,7 +310,7 @@ static PetscErrorCode take_state(RtTrainer *t)
   t->best_epoch = counter[2];
   t->best_accuracy = best[0];
   t->best_loss = best[1];
-  PetscCallMPI(MPI_Bcast(t->history, (int)t->records * RT_HISTORY_COLUMNS, MPI_DOUBLE, ROOT, t->comm));
+  PetscCallMPI(MPI_Bcast(t->history, (int)t->records * t->columns, MPI_DOUBLE, ROOT, t->comm));
   PetscCall(spread(t, t->parameter));
   if (t->best_epoch) PetscCall(spread(t, t->best));
   for (int m = 0; m < t->params->optimizer->moments; m++)

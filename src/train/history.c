@@ -30,8 +30,24 @@ static const struct {
     {"passes", "1", "passes over the training set: 1, or as many as the line search of the optimizer tao took"},
 };
 
+enum { NAME = 64, LONG_NAME = 160 };
+
+/* The column of a term that is neither `soft` nor `hard`. */
+static void describe_term(const RtTrainer *t, int column, char name[NAME], char long_name[LONG_NAME])
+{
+  for (int k = 0; k < t->params->terms.count; k++) {
+    const RtTerm *term = &t->params->terms.term[k];
+
+    if (t->column_of[k] != column) continue;
+    snprintf(name, NAME, "train_%s_loss", term->name);
+    snprintf(long_name, LONG_NAME, "mean of the term %s of the loss, without its weight: %s", term->name,
+             term->loss->help);
+  }
+}
+
 static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)
 {
+  char name[NAME] = "", long_name[LONG_NAME] = "";
   double *column;
   int64_t *epoch;
   RtArchiveArray array = {
@@ -43,14 +59,15 @@ static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)
   for (int64_t e = 0; e < t->records; e++) epoch[e] = e + 1;
   array.data = epoch;
   error = rt_archive_put(archive, &array);
-  for (int c = 0; c < RT_HISTORY_COLUMNS && !error; c++) {
-    for (int64_t e = 0; e < t->records; e++) column[e] = t->history[e * RT_HISTORY_COLUMNS + c];
+  for (int c = 0; c < t->columns && !error; c++) {
+    for (int64_t e = 0; e < t->records; e++) column[e] = t->history[e * t->columns + c];
     array = (RtArchiveArray){.dimension = {"epoch"},
                              .type = RT_ARCHIVE_DOUBLE,
-                             .name = columns[c].name,
-                             .units = columns[c].units,
-                             .long_name = columns[c].long_name,
+                             .name = c < RT_HISTORY_COLUMNS ? columns[c].name : name,
+                             .units = c < RT_HISTORY_COLUMNS ? columns[c].units : "1",
+                             .long_name = c < RT_HISTORY_COLUMNS ? columns[c].long_name : long_name,
                              .data = column};
+    describe_term(t, c, name, long_name);
     error = rt_archive_put(archive, &array);
   }
   PetscCall(PetscFree2(column, epoch));

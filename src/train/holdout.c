@@ -10,38 +10,59 @@ typedef struct {
   RtTrainer *t;
   const RtFeedHoldout *held;
   RtExact (*sum)[RT_SUMS]; /* [threads] */
-  float *unused;           /* [threads][rows, width] gradients that nobody wants */
-  int64_t rows;
 } Sink;
 
-/* The rows of one micro-batch, in pieces that fit the lane's buffers. */
+/* Answers, and what the teacher says of the plain samples. */
+static PetscErrorCode ask_teacher(Sink *sink, int thread, int64_t rows, const int64_t *sample)
+{
+  RtTrainer *t = sink->t;
+  const RtTeacher *teacher = t->params->teacher;
+  const RtFeedHoldout *held = sink->held;
+  const int64_t width = t->input->width;
+  RtTrainerLane *lane = &t->lane[thread];
+
+  PetscFunctionBegin;
+  rt_samples_answers(held->samples, rows, sample, lane->label, lane->target);
+  for (int64_t i = 0; held->teacher && i < rows; i++)
+    memcpy(lane->store + i * width, held->teacher + sample[i] * held->stride, (size_t)width * sizeof(float));
+  if (!teacher) PetscFunctionReturn(0);
+  for (int64_t i = 0; i < t->rows; i++) lane->sample[i] = i < rows ? sample[i] : -1;
+  for (int k = 0; k < teacher->reads; k++)
+    rt_samples_fill(held->samples, teacher->read[k], NULL, t->rows, lane->sample, 0,
+                    teacher->input(teacher->context, thread, k));
+  PetscCall(teacher->fill(teacher->context, thread, lane->teacher));
+  PetscFunctionReturn(0);
+}
+
+/* The rows of one micro-batch, in pieces that fit the lane's buffers; terms that couple rows do so within a piece,
+   which has a lane's length on any number of ranks. */
 static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t rows, const int64_t *sample,
                                const float *const *row)
 {
-  const float *logits = row[0];
   Sink *sink = context;
   RtTrainer *t = sink->t;
   RtTrainerLane *lane = &t->lane[thread];
+  const RtObjective *o = &t->objective;
 
   PetscFunctionBegin;
   (void)at;
   for (int64_t r = 0; r < rows; r += t->rows) {
-    int64_t count = PetscMin(t->rows, rows - r);
-    RtLossBatch batch = {.rows = count,
-                         .width = t->width,
-                         .sample = sample + r,
-                         .student = logits + r * t->width,
-                         .teacher = lane->teacher,
-                         .label = lane->label,
-                         .target = lane->target};
-    RtLossSums sums = {0};
+    const float *tap[RT_TERMS + 1];
+    RtObjectiveRows piece = {.rows = PetscMin(t->rows, rows - r),
+                             .sample = sample + r,
+                             .tap = tap,
+                             .teacher = lane->teacher,
+                             .label = lane->label,
+                             .target = lane->target,
+                             .step = t->full ? 0 : PetscMax(0, t->step - 1),
+                             .total = t->schedule.total,
+                             .epoch = t->steps};
+    RtObjectiveSums sums = {0};
 
-    rt_samples_answers(sink->held->samples, count, sample + r, lane->label, lane->target);
-    for (int64_t i = 0; sink->held->teacher && i < count; i++)
-      memcpy(lane->teacher + i * t->width, sink->held->teacher + sample[r + i] * sink->held->stride,
-             (size_t)t->width * sizeof(float));
-    PetscCall(
-        t->params->loss->evaluate(&t->params->loss_params, &batch, sink->unused + thread * t->rows * t->width, &sums));
+    for (int i = 0; i < o->taps; i++) tap[i] = row[i] + r * o->width[i];
+    PetscCall(ask_teacher(sink, thread, piece.rows, sample + r));
+    PetscCall(rt_meeting_alone(o, &piece, &lane->alone));
+    PetscCall(rt_objective_evaluate(o, &piece, &lane->alone.met, &lane->objective, &sums));
     rt_exact_add(&sink->sum[thread][RT_SUM_TOTAL], sums.total);
     rt_exact_add(&sink->sum[thread][RT_SUM_CORRECT], sums.correct);
     rt_exact_add(&sink->sum[thread][RT_SUM_COUNT], sums.count);
@@ -65,7 +86,6 @@ PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy,
   if (!t->predictor) PetscFunctionReturn(0);
   if (t->step > t->began || !rt_stop_late()) range.watch = rt_predictor_stop;
   PetscCall(PetscCalloc1(threads, &sink.sum));
-  PetscCall(PetscMalloc1(threads * t->rows * t->width, &sink.unused));
   PetscCall(rt_predictor_set(t->predictor, t->parameter));
   PetscCall(rt_predictor_run(t->predictor, &range, add_rows, &sink));
   for (int i = 1; i < threads; i++)
@@ -76,7 +96,6 @@ PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy,
   *loss = rt_exact_value(&sink.sum[0][RT_SUM_TOTAL]) / all;
   if (t->input->info->classes) *accuracy = rt_exact_value(&sink.sum[0][RT_SUM_CORRECT]) / all;
   PetscCall(PetscFree(sink.sum));
-  PetscCall(PetscFree(sink.unused));
   *stopped = any;
   PetscFunctionReturn(0);
 }

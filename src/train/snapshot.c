@@ -27,11 +27,13 @@ PetscErrorCode rt_snapshot_create(const RtTrainer *t, RtSnapshot **snapshot)
   s->flat = t->graph->flat;
   s->epochs = t->params->epochs;
   s->steps = t->steps;
+  s->sums = t->sums;
+  s->columns = t->columns;
   s->moments = t->params->optimizer->moments;
   PetscCall(rt_memory_create(bytes, &s->parameter));
   if (t->best) PetscCall(rt_memory_create(bytes, &s->best));
   for (int m = 0; m < s->moments; m++) PetscCall(rt_memory_create(bytes, &s->moment[m]));
-  PetscCall(PetscCalloc1(s->epochs * RT_HISTORY_COLUMNS, &s->history));
+  PetscCall(PetscCalloc1(s->epochs * s->columns, &s->history));
   PetscFunctionReturn(0);
 }
 
@@ -65,25 +67,25 @@ static PetscErrorCode put(RtArchive *archive, const char *name, const char *long
 
 static PetscErrorCode put_small(RtArchive *archive, const RtSnapshot *s)
 {
-  int64_t word[RT_SUMS * RT_EXACT_WORDS];
+  int64_t word[RT_SUMS_MOST * RT_EXACT_WORDS];
   int64_t counter[COUNTERS] = {[STEP] = s->step, [STEPS] = s->steps, [BEST_EPOCH] = s->best_epoch};
   double best[2] = {s->best_accuracy, s->best_loss};
 
   PetscFunctionBegin;
-  for (int i = 0; i < RT_SUMS; i++) rt_exact_pack(&s->sum[i], word + i * RT_EXACT_WORDS);
+  for (int i = 0; i < s->sums; i++) rt_exact_pack(&s->sum[i], word + i * RT_EXACT_WORDS);
   PetscCall(rt_archive_put_text(archive, NULL, "role", s->role));
   PetscCall(rt_archive_put_record(archive, s->record));
   PetscCall(rt_archive_dimension(archive, "flat", s->flat));
   PetscCall(rt_archive_dimension(archive, "counter", COUNTERS));
   PetscCall(rt_archive_dimension(archive, "measure", 2));
-  PetscCall(rt_archive_dimension(archive, "sum_word", RT_SUMS * RT_EXACT_WORDS));
+  PetscCall(rt_archive_dimension(archive, "sum_word", s->sums * RT_EXACT_WORDS));
   PetscCall(
       put(archive, "counters", "steps done, steps in an epoch, best epoch", "counter", RT_ARCHIVE_INT64, counter));
   PetscCall(put(archive, "best", "accuracy and loss of the best epoch", "measure", RT_ARCHIVE_DOUBLE, best));
   PetscCall(put(archive, "sums", "exact sums of the epoch that is not done", "sum_word", RT_ARCHIVE_INT64, word));
   if (!s->records) PetscFunctionReturn(0);
   PetscCall(rt_archive_dimension(archive, "epoch", s->records));
-  PetscCall(rt_archive_dimension(archive, "column", RT_HISTORY_COLUMNS));
+  PetscCall(rt_archive_dimension(archive, "column", s->columns));
   PetscCall(put(archive, "history", "history of the epochs that are done", "epoch", RT_ARCHIVE_DOUBLE, s->history));
   PetscFunctionReturn(0);
 }
@@ -132,14 +134,14 @@ static PetscErrorCode open_whole(const char *path, RtArchive **archive)
 
 static PetscErrorCode get_all(RtSnapshot *s, const char *path, const RtArchive *archive)
 {
-  int64_t counter[COUNTERS], word[RT_SUMS * RT_EXACT_WORDS], done;
+  int64_t counter[COUNTERS], word[RT_SUMS_MOST * RT_EXACT_WORDS], done;
   double best[2];
 
   PetscFunctionBegin;
   PetscCall(rt_archive_get(archive, "counters", RT_ARCHIVE_INT64, COUNTERS, counter));
   PetscCall(rt_archive_get(archive, "best", RT_ARCHIVE_DOUBLE, 2, best));
-  PetscCall(rt_archive_get(archive, "sums", RT_ARCHIVE_INT64, RT_SUMS * RT_EXACT_WORDS, word));
-  s->records = PetscMax(0, rt_archive_length(archive, "history") / RT_HISTORY_COLUMNS);
+  PetscCall(rt_archive_get(archive, "sums", RT_ARCHIVE_INT64, s->sums * RT_EXACT_WORDS, word));
+  s->records = PetscMax(0, rt_archive_length(archive, "history") / s->columns);
   s->step = counter[STEP];
   s->best_epoch = counter[BEST_EPOCH];
   s->best_accuracy = best[0];
@@ -149,9 +151,8 @@ static PetscErrorCode get_all(RtSnapshot *s, const char *path, const RtArchive *
               s->records >= (s->step - 1) / s->steps && s->best_epoch >= 0 && s->best_epoch <= s->records &&
               (s->best || !s->best_epoch),
           "%s holds an impossible state", path);
-  for (int i = 0; i < RT_SUMS; i++) rt_exact_unpack(&s->sum[i], word + i * RT_EXACT_WORDS);
-  if (s->records)
-    PetscCall(rt_archive_get(archive, "history", RT_ARCHIVE_DOUBLE, s->records * RT_HISTORY_COLUMNS, s->history));
+  for (int i = 0; i < s->sums; i++) rt_exact_unpack(&s->sum[i], word + i * RT_EXACT_WORDS);
+  if (s->records) PetscCall(rt_archive_get(archive, "history", RT_ARCHIVE_DOUBLE, s->records * s->columns, s->history));
   PetscCall(rt_archive_get(archive, "parameters", RT_ARCHIVE_FLOAT, s->flat, s->parameter));
   if (s->best_epoch) PetscCall(rt_archive_get(archive, "best_parameters", RT_ARCHIVE_FLOAT, s->flat, s->best));
   for (int m = 0; m < s->moments; m++)
@@ -180,7 +181,7 @@ PetscErrorCode rt_snapshot_read(RtSnapshot *snapshot, const char *path, RtSnapsh
 
 static PetscErrorCode describe(const RtArchive *archive, RtSnapshotInfo *info, bool *found)
 {
-  int64_t counter[COUNTERS];
+  int64_t counter[COUNTERS], columns;
   char *role;
 
   PetscFunctionBegin;
@@ -193,7 +194,9 @@ static PetscErrorCode describe(const RtArchive *archive, RtSnapshotInfo *info, b
   info->step = counter[STEP];
   info->steps = counter[STEPS];
   info->best_epoch = counter[BEST_EPOCH];
-  info->records = PetscMax(0, rt_archive_length(archive, "history") / RT_HISTORY_COLUMNS);
+  /* a term has a sum and a column */
+  columns = RT_HISTORY_COLUMNS - RT_SUMS + PetscMax(RT_SUMS, rt_archive_length(archive, "sums") / RT_EXACT_WORDS);
+  info->records = PetscMax(0, rt_archive_length(archive, "history") / columns);
   info->flat = rt_archive_length(archive, "parameters");
   PetscFunctionReturn(0);
 }

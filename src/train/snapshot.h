@@ -11,14 +11,15 @@ typedef struct {
   int64_t flat;              /* numbers in the parameters */
   int64_t epochs, steps;     /* of the run, of an epoch */
   int moments;               /* of the optimizer */
+  int sums, columns;         /* as in RtTrainer */
   const char *defaults;
   /* The state. */
   int64_t step, records, best_epoch; /* as in RtTrainer */
   double best_accuracy, best_loss;
-  RtExact sum[RT_SUMS];    /* over all ranks */
-  float *parameter, *best; /* [flat] best: NULL where the last epoch is kept */
-  float *moment[2];        /* [flat] */
-  double *history;         /* [epochs][RT_HISTORY_COLUMNS], of which `records` are filled */
+  RtExact sum[RT_SUMS_MOST]; /* over all ranks */
+  float *parameter, *best;   /* [flat] best: NULL where the last epoch is kept */
+  float *moment[2];          /* [flat] */
+  double *history;           /* [epochs][columns], of which `records` are filled */
 } RtSnapshot;
 
 /* Buffers for the state of a trainer; nothing is copied yet. Its params must outlive the snapshot. */

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "comm/agree.h"
+#include "comm/lanes.h"
 #include "core/fault.h"
 #include "core/memory.h"
 #include "core/message.h"
@@ -24,24 +25,27 @@ static int compare_offsets(const void *a, const void *b)
 static PetscErrorCode start_reads(RtTrainer *t)
 {
   const RtDatasetInfo *info = t->input->info;
+  const RtTeacher *teacher = t->params->teacher;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(t->graph->inputs + 2, &t->read));
+  PetscCall(PetscMalloc1(t->graph->inputs + 2 + (teacher ? teacher->reads : 0), &t->read));
   PetscCall(rt_binding_reads(t->graph, info, t->params->role, t->read));
   t->reads = t->graph->inputs;
   if (info->label >= 0) t->read[t->reads++] = (RtFieldRead){info->label, RT_INT32};
   if (info->target >= 0) t->read[t->reads++] = (RtFieldRead){info->target, RT_FLOAT};
+  for (int i = 0; teacher && i < teacher->reads; i++) t->read[t->reads++] = teacher->read[i];
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode start_lanes(RtTrainer *t)
 {
   const RtDatasetInfo *info = t->input->info;
+  const RtTeacher *teacher = t->params->teacher;
 
   PetscFunctionBegin;
   PetscCall(start_reads(t));
-  PetscCall(PetscCalloc1(t->params->threads, &t->lane));
-  for (int i = 0; i < t->params->threads; i++) {
+  PetscCall(PetscCalloc1(t->workers, &t->lane));
+  for (int i = 0; i < t->workers; i++) {
     RtTrainerLane *lane = &t->lane[i];
     int reads = t->graph->inputs;
 
@@ -49,11 +53,16 @@ static PetscErrorCode start_lanes(RtTrainer *t)
     PetscCall(PetscMalloc1(t->rows, &lane->sample));
     if (info->classes) PetscCall(PetscMalloc1(t->rows, &lane->label));
     if (info->targets) PetscCall(PetscMalloc1(t->rows * info->targets, &lane->target));
-    if (t->input->width) PetscCall(PetscMalloc1(t->rows * t->width, &lane->teacher));
+    if (t->input->width) PetscCall(PetscMalloc1(t->rows * t->input->width, &lane->store));
+    lane->teacher[0] = lane->store;
+    PetscCall(rt_objective_work_create(&t->objective, t->rows, &lane->objective));
+    if (t->meeting && t->predictor) PetscCall(rt_meeting_alone_create(&t->objective, t->rows, &lane->alone));
+    for (int k = 0; k < t->objective.taps; k++) lane->tap[k] = rt_work_tap(lane->work, k);
     PetscCall(PetscMalloc1(t->reads, &lane->to));
     for (int k = 0; k < t->graph->inputs; k++) lane->to[k] = rt_work_input(lane->work, k);
     if (lane->label) lane->to[reads++] = lane->label;
     if (lane->target) lane->to[reads++] = lane->target;
+    for (int k = 0; teacher && k < teacher->reads; k++) lane->to[reads++] = teacher->input(teacher->context, i, k);
   }
   PetscFunctionReturn(0);
 }
@@ -97,6 +106,45 @@ static PetscErrorCode start_reduce(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
+/* Where the sums of the terms and their columns are. */
+static void place_terms(RtTrainer *t)
+{
+  t->sums = RT_SUMS;
+  t->columns = RT_HISTORY_COLUMNS;
+  for (int k = 0; k < t->params->terms.count; k++) {
+    const char *name = t->params->terms.term[k].name;
+    bool soft = !strcmp(name, "soft"), hard = !strcmp(name, "hard");
+
+    t->sum_of[k] = soft ? RT_SUM_SOFT : hard ? RT_SUM_HARD : t->sums++;
+    t->column_of[k] = soft ? RT_HISTORY_TRAIN_SOFT : hard ? RT_HISTORY_TRAIN_HARD : t->columns++;
+  }
+}
+
+/* The terms, bound to the student's plan and the teacher; whether lanes meet, and whether they keep their buffers. */
+static PetscErrorCode start_objective(RtTrainer *t, RtPlanParams *plan)
+{
+  const RtTrainerParams *p = t->params;
+  const bool meets = rt_terms_meet(&p->terms);
+  int teachers = t->input->width ? 1 : 0, width[RT_TERMS] = {t->input->width}, first, own;
+  RtMeetingParams meeting = {
+      .comm = t->comm, .objective = &t->objective, .lanes = p->lanes, .threads = p->threads, .rows = t->rows};
+
+  PetscFunctionBegin;
+  rt_lanes_share(p->lanes, t->rank, t->size, &first, &own);
+  PetscCall(rt_objective_create(&p->terms, t->graph, &t->objective));
+  place_terms(t);
+  plan->taps = t->objective.taps;
+  plan->tap = t->objective.tap;
+  if (meets) plan->threads = PetscMax(own, p->threads);
+  PetscCall(rt_plan_create(t->graph, plan, &t->plan));
+  t->kept = meets && (!p->meeting_memory || (double)own * (double)rt_plan_bytes(t->plan) <= (double)p->meeting_memory);
+  t->workers = t->kept ? plan->threads : p->threads;
+  if (p->teacher) PetscCall(p->teacher->start(p->teacher->context, t->rows, t->workers, &teachers, width));
+  PetscCall(rt_objective_bind(t->plan, t->rows, teachers, width, &t->objective));
+  if (meets) PetscCall(rt_meeting_create(&meeting, &t->meeting));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode start(RtTrainer *t)
 {
   const RtTrainerParams *p = t->params;
@@ -104,15 +152,13 @@ static PetscErrorCode start(RtTrainer *t)
                        .threads = p->threads,
                        .precision = p->precision,
                        .batch = (p->batch + p->lanes - 1) / p->lanes};
-  int64_t dim[RT_MAX_DIM];
+  int value[RT_TERMS + 1];
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_rank(t->comm, &t->rank));
   t->rows = plan.batch;
   t->steps = (t->input->sampler->count + p->batch - 1) / p->batch;
-  PetscCall(rt_plan_create(t->graph, &plan, &t->plan));
-  (void)rt_plan_shape(t->plan, rt_tap_logits(t->graph), dim);
-  t->width = (int)dim[1];
+  PetscCall(start_objective(t, &plan));
   t->schedule = p->schedule;
   t->schedule.total = p->epochs * t->steps;
   t->schedule.warmup = (int64_t)llround(p->warmup_epochs * (double)t->steps);
@@ -123,10 +169,12 @@ static PetscErrorCode start(RtTrainer *t)
   t->parameter = rt_reduce_parameter(t->reduce);
   PetscCall(PetscArraycpy(t->parameter, t->graph->parameter, t->graph->flat));
   if (t->input->sampler->held > 0) {
-    PetscCall(rt_predictor_create(t->graph, 0, NULL, rt_feed_micro(t->input), p->precision, p->threads, &t->predictor));
+    for (int i = 0; i < t->objective.taps; i++) value[i] = t->objective.tap[i].value;
+    PetscCall(rt_predictor_create(t->graph, t->objective.taps, value, rt_feed_micro(t->input), p->precision, p->threads,
+                                  &t->predictor));
     if (p->select_best) PetscCall(rt_memory_create((size_t)t->graph->flat * sizeof(float), &t->best));
   }
-  PetscCall(PetscCalloc1(p->epochs * RT_HISTORY_COLUMNS, &t->history));
+  PetscCall(PetscCalloc1(p->epochs * t->columns, &t->history));
   t->phase = RT_PHASES;
   t->bad_value = -1;
   t->best_accuracy = -1;
@@ -144,17 +192,20 @@ static PetscErrorCode finish(RtTrainer *t)
 {
   PetscFunctionBegin;
   PetscCall(rt_checkpoint_finish(t));
-  for (int i = 0; t->lane && i < t->params->threads; i++) {
+  for (int i = 0; t->lane && i < t->workers; i++) {
     PetscCall(rt_work_destroy(&t->lane[i].work));
+    PetscCall(rt_objective_work_destroy(&t->lane[i].objective));
+    PetscCall(rt_meeting_alone_destroy(&t->lane[i].alone));
     PetscCall(PetscFree(t->lane[i].sample));
     PetscCall(PetscFree(t->lane[i].label));
     PetscCall(PetscFree(t->lane[i].target));
-    PetscCall(PetscFree(t->lane[i].teacher));
+    PetscCall(PetscFree(t->lane[i].store));
     PetscCall(PetscFree(t->lane[i].to));
   }
   PetscCall(PetscFree(t->lane));
   PetscCall(PetscFree(t->read));
   PetscCall(rt_feed_destroy(&t->feed));
+  PetscCall(rt_meeting_destroy(&t->meeting));
   PetscCall(rt_fullbatch_destroy(t));
   PetscCall(rt_reduce_destroy(&t->reduce));
   PetscCall(rt_predictor_destroy(&t->predictor));
@@ -227,17 +278,17 @@ static PetscErrorCode sum_up(RtTrainer *t, int64_t epoch, double seconds, double
 
   PetscFunctionBegin;
   for (int i = 0; i < p->threads; i++) {
-    for (int s = 0; s < RT_SUMS; s++) rt_exact_merge(&t->sum[s], &t->lane[i].sum[s]);
+    for (int s = 0; s < t->sums; s++) rt_exact_merge(&t->sum[s], &t->lane[i].sum[s]);
     for (int k = 0; k < RT_TIMES; k++) t->time[k] += t->lane[i].time[k] / p->threads;
     memset(t->lane[i].sum, 0, sizeof(t->lane[i].sum));
     memset(t->lane[i].time, 0, sizeof(t->lane[i].time));
   }
-  PetscCall(rt_exact_allreduce(t->comm, RT_SUMS, t->sum));
+  PetscCall(rt_exact_allreduce(t->comm, t->sums, t->sum));
   PetscCall(rt_agree_sum(t->comm, RT_TIMES, t->time));
   count = rt_exact_value(&t->sum[RT_SUM_COUNT]);
   record[RT_HISTORY_TRAIN_LOSS] = rt_exact_value(&t->sum[RT_SUM_TOTAL]) / count;
-  record[RT_HISTORY_TRAIN_SOFT] = t->input->width ? rt_exact_value(&t->sum[RT_SUM_SOFT]) / count : NAN;
-  record[RT_HISTORY_TRAIN_HARD] = p->loss_params.alpha < 1 ? rt_exact_value(&t->sum[RT_SUM_HARD]) / count : NAN;
+  record[RT_HISTORY_TRAIN_SOFT] = record[RT_HISTORY_TRAIN_HARD] = NAN;
+  for (int k = 0; k < p->terms.count; k++) record[t->column_of[k]] = rt_exact_value(&t->sum[t->sum_of[k]]) / count;
   record[RT_HISTORY_TRAIN_ACCURACY] = t->input->info->classes ? rt_exact_value(&t->sum[RT_SUM_CORRECT]) / count : NAN;
   record[RT_HISTORY_RATE] = rt_schedule_rate(&t->schedule, (epoch + 1) * t->steps - 1);
   record[RT_HISTORY_SECONDS] = seconds;
@@ -285,7 +336,7 @@ static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accur
 
 PetscErrorCode rt_trainer_end_epoch(RtTrainer *t, int64_t epoch, bool *stopped)
 {
-  double *record = t->history + epoch * RT_HISTORY_COLUMNS, seconds = MPI_Wtime() - t->epoch_start, loss, accuracy;
+  double *record = t->history + epoch * t->columns, seconds = MPI_Wtime() - t->epoch_start, loss, accuracy;
   bool left_out;
 
   PetscFunctionBegin;
@@ -356,7 +407,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
   result->best_epoch = t->best_epoch ? t->best_epoch : t->records;
   result->accuracy = t->best_epoch ? t->best_accuracy
                      : t->predictor && t->records
-                         ? t->history[(t->records - 1) * RT_HISTORY_COLUMNS + RT_HISTORY_HOLDOUT_ACCURACY]
+                         ? t->history[(t->records - 1) * t->columns + RT_HISTORY_HOLDOUT_ACCURACY]
                          : NAN;
   if (result->stopped) PetscFunctionReturn(0);
   PetscCall(PetscArraycpy(t->graph->parameter, t->best_epoch ? t->best : t->parameter, t->graph->flat));

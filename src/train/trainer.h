@@ -4,9 +4,9 @@
 
 #include "comm/reduce.h"
 #include "data/feed.h"
-#include "distill/loss.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
+#include "train/teacher.h"
 
 #include <retort/plan.h>
 
@@ -23,8 +23,9 @@ typedef struct {
   RtReduceKind reduce;
   int64_t reduce_memory; /* bytes of gradients and sums on a rank; 0: no limit */
   RtPrecision precision;
-  const RtLoss *loss;
-  RtLossParams loss_params;
+  RtTerms terms;            /* the objective */
+  const RtTeacher *teacher; /* NULL: the store, whose logits come with the samples, or nobody */
+  int64_t meeting_memory; /* bytes of works that a rank may keep where lanes meet; with less, lanes run forward again */
   const RtOptimizer *optimizer;
   RtOptimizerParams optimizer_params;
   double weight_decay, max_norm;

@@ -3,13 +3,24 @@
 #define RT_TRAIN_TRAINER_STATE_H
 
 #include "comm/exact.h"
+#include "train/meeting.h"
+#include "train/objective.h"
 #include "train/predictor.h"
 #include "train/trainer.h"
 
-/* Sums over samples. */
-enum { RT_SUM_TOTAL, RT_SUM_SOFT, RT_SUM_HARD, RT_SUM_CORRECT, RT_SUM_COUNT, RT_SUM_SKIPPED /* steps */, RT_SUMS };
+/* Sums over samples. The terms `soft` and `hard` have theirs always, others behind the last. */
+enum {
+  RT_SUM_TOTAL,
+  RT_SUM_SOFT,
+  RT_SUM_HARD,
+  RT_SUM_CORRECT,
+  RT_SUM_COUNT,
+  RT_SUM_SKIPPED /* steps */,
+  RT_SUMS,
+  RT_SUMS_MOST = RT_SUMS + RT_TERMS
+};
 
-/* One epoch of the history. */
+/* One epoch of the history; further terms have theirs behind the last column. */
 enum {
   RT_HISTORY_TRAIN_LOSS,
   RT_HISTORY_TRAIN_SOFT,
@@ -25,7 +36,8 @@ enum {
   RT_HISTORY_THROUGHPUT,
   RT_HISTORY_SKIPPED,
   RT_HISTORY_PASSES,
-  RT_HISTORY_COLUMNS
+  RT_HISTORY_COLUMNS,
+  RT_HISTORY_MOST = RT_HISTORY_COLUMNS + RT_TERMS
 };
 
 enum { RT_TIME_COMPUTE, RT_TIME_COMMUNICATION, RT_TIME_INPUT, RT_TIMES };
@@ -38,10 +50,14 @@ typedef struct {
   RtWork *work;
   int64_t *sample; /* [rows of a lane] */
   int32_t *label;
-  float *target, *teacher;
-  void **to;             /* [reads] where what is read goes: inputs of the work, label, target */
-  RtExact sum[RT_SUMS];  /* of the epoch */
-  RtExact step[RT_SUMS]; /* of this step, which may yet be skipped */
+  float *target, *store;          /* store: the teacher's logits of the store, NULL without */
+  const float *teacher[RT_TERMS]; /* taps of the teacher */
+  void **to;                      /* [reads] where what is read goes: inputs of the work, label, target */
+  RtObjectiveWork objective;
+  RtMeetingAlone alone; /* of held-out rows, where terms meet */
+  const float *tap[RT_TERMS + 1];
+  RtExact sum[RT_SUMS_MOST];  /* of the epoch */
+  RtExact step[RT_SUMS_MOST]; /* of this step, which may yet be skipped */
   bool finite;
   double time[RT_TIMES];
 } RtTrainerLane;
@@ -58,12 +74,18 @@ typedef struct {
   RtFieldRead *read; /* [reads] what lanes read: the inputs of the model, then label and target where there are any */
   RtGraph *graph;
   RtSchedule schedule; /* in steps */
-  int width;           /* of the output */
-  int64_t rows;        /* samples of a lane */
-  int64_t steps;       /* in an epoch */
+  RtObjective objective;
+  int sum_of[RT_TERMS];    /* where each term's sum is */
+  int column_of[RT_TERMS]; /* and its column of the history */
+  int sums, columns;       /* how many there are */
+  int64_t rows;            /* samples of a lane */
+  int64_t steps;           /* in an epoch */
   RtPlan *plan;
   RtReduce *reduce;
-  RtTrainerLane *lane;    /* [threads] */
+  int workers;            /* lanes that may be in hand at once: threads, or all own lanes where they meet */
+  bool kept;              /* own lanes keep their buffers from forward to backward */
+  RtMeeting *meeting;     /* NULL where no term needs one */
+  RtTrainerLane *lane;    /* [workers]; sums and times stand in the first of each thread */
   RtPredictor *predictor; /* of the held-out part; NULL without one */
   RtCheckpoint *checkpoint;
   PetscLogEvent event[RT_PHASES];
@@ -76,9 +98,9 @@ typedef struct {
   float *best;      /* [flat] parameters of the best epoch; NULL where the last is kept */
   int64_t best_epoch;
   double best_accuracy, best_loss;
-  RtExact sum[RT_SUMS]; /* of the steps of this epoch that are done, on rank 0 after going on from a checkpoint */
+  RtExact sum[RT_SUMS_MOST]; /* of the steps of this epoch that are done, on rank 0 after going on from a checkpoint */
   int64_t records;
-  double *history; /* [epochs][RT_HISTORY_COLUMNS] on rank 0 */
+  double *history; /* [epochs][columns] on rank 0 */
   double time[RT_TIMES];
   double epoch_start;       /* seconds */
   int64_t began;            /* step at which this process began */

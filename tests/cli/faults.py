@@ -15,8 +15,11 @@ from support.cli import (MPIRUN, RANKS, RETORT, SLOW, environment, fault_came, f
 PLAIN = dict(teacher_epochs=2, distill_epochs=3, distill_batch=300, label_shard=200, checkpoint_steps=2, teacher_clip=1, run_seed=8)
 JOBS = (PLAIN, dict(PLAIN, label_features=1, label_components=3, student_init="pca+ridge"),
         dict(PLAIN, student_init="svd", student_init_parameters=9000))
-wanted = [{}, {}, {}]
-passes = [{}, {}, {}]  # of a job on two ranks and on RANKS: {(ranks, point): how often rank 0 and the laziest pass it}
+# lanes meet, beside a teacher: where each of them ends is another place than in the jobs above
+MEETING = len(JOBS)
+JOBS += (dict(PLAIN, distill_teacher="here", distill_terms_rows_loss="rkd", distill_terms_hard_loss="ce", distill_batch=120),)
+wanted = [{} for _ in JOBS]
+passes = [{} for _ in JOBS]  # of a job on two ranks and on RANKS: {(ranks, point): how often rank 0 and the laziest pass it}
 reading = threading.Lock()  # NetCDF is not safe for threads
 
 
@@ -98,13 +101,15 @@ def test_faults():
     for point, numbers in (("send", (1, 2, 3, 4, 6, 9, 13, 19, 28, 41, 60, 80)), ("write", (1, 2, 3, 5, 30, 60, 150, 400, 900)),
                            ("open", (1, 2, 3, 4, 5, 7, 10, 14)), ("step", (1, 2, 4, 9, 16))):
         for i, number in enumerate(numbers):
-            ranks, job = max(2, RANKS - i % 2), i % 3
+            ranks, job = max(2, RANKS - i % 2), i % MEETING
             rank = i % ranks if point != "write" or (i % 3 == 0 and number < 30) else 0  # rank 0 writes most
             cases.append(("fail", point, number, rank, ranks, job))
             if i % 3 == 1:
                 cases.append(("kill", point, number, rank, ranks, i % 2))
     cases += [("fail", "send", number, 1, 2, 1 + number % 2) for number in range(10, 52, 3)]  # among them all of a start
     cases += [("term", "step", number, number % RANKS, RANKS, number % 3) for number in (1, 5, 8)]
+    cases += [(action, point, number, number % 2, 2, MEETING) for action, point, number in (
+        ("fail", "send", 45), ("kill", "send", 52), ("fail", "step", 12), ("kill", "step", 13), ("term", "step", 14))]
     actions, points = kinds()
     done = {case[:2] for case in cases}
     cases += [(action, point, 7, 0, 2, 0) for action in actions for point in points if (action, point) not in done]

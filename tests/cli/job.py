@@ -48,9 +48,13 @@ def test_scripts():
         write(name)
         assert shell('find_run "$@"; printf %s "$run"', "job.yaml") == name, name
     for alpha, more, words, wanted in ((0.5, {}, [], "train label distill"), (0, {}, [], "distill"), ("0.00", {}, [], "distill"),
-                                       (0.5, {"teacher": "{model: my teacher.onnx}"}, ["-data_test", "t.nc"], "label distill eval")):
+                                       (0.5, {"teacher": "{model: my teacher.onnx}"}, ["-data_test", "t.nc"], "label distill eval"),
+                                       (0.5, {}, ["-distill_teacher", "here"], "train distill"),
+                                       (0, {}, ["-distill_terms_a_loss", "rkd"], "train label distill"),
+                                       (0.5, {}, ["-distill_terms_a_loss", "ce", "-data_test", "t.nc"], "distill eval")):
         write("run", alpha=alpha, **more)
-        assert shell('find_run "$@"; stages', "job.yaml", *words).split() == wanted.split(), (alpha, more, words)
+        assert shell('find_run "$@"; echo "${stages[@]}"', "job.yaml", *words).split() == wanted.split(), (alpha, more, words)
+        assert said("-print", "stages", *words) == [wanted], "retort job"
 
 
 def test_state():

@@ -1,5 +1,6 @@
-"""Training runs of ten steps against PyTorch in double: hard labels, soft labels of a teacher, regression; both
-optimizers. A batch is the whole dataset, so that the order of samples does not matter; models come from PyTorch."""
+"""Training runs of ten steps against PyTorch in double: hard labels, soft labels of a teacher, regression, terms that
+read hidden layers, with a regressor, and relations of the batch; both optimizers. A batch is the whole dataset, so that
+the order of samples does not matter; models come from PyTorch."""
 
 import os
 
@@ -7,6 +8,7 @@ import common
 import numpy as np
 
 torch = common.need_torch()
+import netCDF4  # noqa: E402
 import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -74,7 +76,7 @@ def train(model, loss, optimizer, clip=None):
                            {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0}])
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss(model(x)).backward()
+        (loss.whole(model, x) if hasattr(loss, "whole") else loss(model(x))).backward()
         if clip:
             norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip)))
         optimizer.step()
@@ -158,6 +160,116 @@ for case, alpha, temperature in (("soft", 1.0, 4.0), ("mixed", 0.7, 2.5)):
             sgd(lr=0.1, momentum=0.9, nesterov=True),
             [*words, "-distill_alpha", alpha, "-distill_temperature", temperature, "-distill_rate", 0.1])
 
+
+# terms: objectives of the model, not only of its output; the step is counted from 0
+class Steps:
+    """A loss of PyTorch that counts its calls and sees the inner layers of the student."""
+
+    def __init__(self, loss):
+        self.loss, self.step = loss, 0
+
+    def whole(self, student, x):
+        layers = [student[:2](x), student[:4](x)]
+        self.step += 1
+        return self.loss(student(x), layers, self.step - 1)
+
+
+def term(name, **values):
+    return [word for key, value in values.items() for word in (f"-distill_terms_{name}_{key}", value)]
+
+
+def linear(first, last, step):
+    return first + (last - first) * step / (STEPS - 1)
+
+
+def distances(x):
+    """Of all pairs over their mean; equal rows have distance 0 and no gradient."""
+    square = ((x[:, None] - x[None]) ** 2).sum(2)
+    apart = torch.where(square > 0, square, torch.ones_like(square)).sqrt() * (square > 0)
+    return apart / apart[square > 0].mean()
+
+
+def cosines(x):
+    """At each row, between the directions to any two others."""
+    to = functional.normalize(x[None] - x[:, None], dim=2)
+    return to @ to.transpose(1, 2)
+
+
+def rkd(student, reference, distance=25.0, angle=50.0):
+    """Park et al., "Relational knowledge distillation"."""
+    return (distance * functional.smooth_l1_loss(distances(student), distances(reference))
+            + angle * functional.smooth_l1_loss(cosines(student), cosines(reference)))
+
+
+with torch.no_grad():
+    teachers = [teacher[:2](torch.from_numpy(inputs).double()), teacher[:4](torch.from_numpy(inputs).double())]
+here = ["-teacher_model", path, "-distill_teacher", "here"]
+compare("schedules", classes, CLASSES,
+        Steps(lambda z, layers, step: linear(1, 0.2, step) * soft(z, linear(4, 1, step))
+              + 0.5 * min(1, (step + 1) / 5) * functional.cross_entropy(z, y, label_smoothing=0.2)),
+        sgd(lr=0.1, momentum=0.9, nesterov=True),
+        [*here, "-distill_rate", 0.1, *term("a", loss="kl", weight_last=0.2, temperature_last=1),
+         *term("b", loss="ce", weight=0.5, warmup=5, smoothing=0.2)])
+compare("relations", classes, CLASSES,
+        Steps(lambda z, layers, step: 0.05 * rkd(layers[1], teachers[0]) + 0.02 * rkd(z, logits, 10, 0)
+              + functional.cross_entropy(z, y)),
+        sgd(lr=0.1, momentum=0.9, nesterov=True),
+        [*here, "-distill_rate", 0.1, "-distill_lanes", 7,
+         *term("rows", loss="rkd", student="hidden:2", teacher="hidden:1", weight=0.05),
+         *term("logits", loss="rkd", weight=0.02, distance=10, angle=0), *term("hard", loss="ce")])
+# the same width: no regressor
+narrow = network(CLASSES, 16, 9)
+narrow_path = export(narrow, "narrow.onnx")
+narrow = narrow.double()
+with torch.no_grad():
+    narrow_layer = narrow[:4](torch.from_numpy(inputs).double())
+compare("hint", classes, CLASSES,
+        Steps(lambda z, layers, step: 0.3 * 0.5 * ((layers[0] - narrow_layer) ** 2).sum(1).mean() + functional.cross_entropy(z, y)),
+        sgd(lr=0.1, momentum=0.9, nesterov=True),
+        ["-teacher_model", narrow_path, "-distill_teacher", "here", "-distill_rate", 0.1, "-distill_lanes", 3,
+         *term("layer", loss="hint", student="hidden:1", teacher="hidden:2", weight=0.3), *term("hard", loss="ce")])
+
+
+def regressor_run():
+    """A student that is narrower than the layer that it learns from: a map between them trains as well, and is not part
+    of the student. Its start is read from the checkpoint of the first step."""
+    run, start = common.work("run-regressor"), export(network(CLASSES, 16, 3), "regressor.onnx")
+    words = ["distill", "-run_dir", run, "-data_train", classes, "-student_model", start, "-distill_epochs", STEPS,
+             "-distill_batch", SAMPLES, "-distill_schedule", "constant", "-distill_select", "last", *here, "-distill_rate",
+             0.1, "-distill_momentum", 0, "-distill_nesterov", "false", "-distill_lanes", 4,
+             *term("layer", loss="hint", student="hidden:1", teacher="hidden:1", weight=0.3), *term("hard", loss="ce")]
+    stopped = common.Answer([RETORT, *map(str, words), "-stop_after", "1e-6"])
+    common.check(stopped.code == 75, f"a stop after the first step: {stopped.code} {stopped.err}")
+    with netCDF4.Dataset(os.path.join(run, "checkpoint", "student-0000000001.nc")) as data:
+        flat = torch.from_numpy(np.array(data["parameters"][:])).double()
+    if not retort(*words):
+        return
+    model, shapes, at = network(CLASSES, 16, 3).double(), [], 0
+    weight, bias = torch.zeros(16, 20).double(), torch.zeros(20).double()
+    for parameter in [*model.parameters(), weight, bias]:  # each begins a multiple of 16 elements from the first
+        with torch.no_grad():
+            parameter.copy_(flat[at:at + parameter.numel()].view(parameter.shape))
+        at += -(-parameter.numel() // 16) * 16
+    common.check(at == len(flat), f"{len(flat)} parameters with those of the regressor, not {at}")
+    x = torch.from_numpy(inputs).double()
+    trained = [*model.parameters(), weight.requires_grad_(), bias.requires_grad_()]
+    optimizer = torch.optim.SGD(trained, lr=0.1)
+    before = weight.detach().clone()
+    for _ in range(STEPS - 1):
+        optimizer.zero_grad()
+        hint = 0.5 * ((model[:2](x) @ weight + bias - teachers[0]) ** 2).sum(1).mean()
+        (0.3 * hint + functional.cross_entropy(model(x), y)).backward()
+        optimizer.step()
+    ours, theirs = weights(os.path.join(run, "student.onnx")), dict(model.named_parameters())
+    common.check(set(ours) == set(theirs), f"regressor: {sorted(ours)}")
+    off = max(np.max(np.abs(ours[name] - theirs[name].detach().numpy())) for name in theirs)
+    moved = float((weight - before).abs().max())
+    print(f"regressor: it moves by {moved:.2g}, weights of the student are off by {off:.2g}")
+    common.check(off < TOLERANCE and moved > 1000 * TOLERANCE, f"regressor: off by {off:.2g}, moved by {moved:.2g}")
+
+
+regressor_run()
+
 # other operators than those of a perceptron
 compare("pieces", classes, CLASSES, lambda z: functional.cross_entropy(z, y), sgd(lr=0.05, momentum=0.9, nesterov=True),
         ["-distill_alpha", 0, "-distill_lanes", 4, "-distill_rate", 0.05], model=Pieces())
@@ -166,4 +278,4 @@ compare("pieces", classes, CLASSES, lambda z: functional.cross_entropy(z, y), sg
 compare("regression", numbers, TARGETS, lambda z: functional.mse_loss(z, torch.from_numpy(targets).double()),
         sgd(lr=0.1, momentum=0.9, nesterov=True),
         ["-distill_loss", "mse", "-distill_alpha", 0, "-distill_rate", 0.1])
-common.finish("9 training runs of 10 steps")
+common.finish("13 training runs of 10 steps")

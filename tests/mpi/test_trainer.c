@@ -1,9 +1,10 @@
-/* Training a small model: the same bits on any number of ranks and threads, and after
-   any number of stops; the loss falls; norms are limited; mistakes are said clearly. */
+/* Training a small model: the same bits on any number of ranks and threads, and after any number of stops, also where
+   the lanes of a batch meet; the loss falls; norms are limited; mistakes are said clearly. */
 #include "support.h"
 
 #include "core/file.h"
 #include "core/stop.h"
+#include "label/here.h"
 #include "model/recipe.h"
 #include "train/trainer.h"
 
@@ -58,27 +59,50 @@ static RtTrainerParams usual(void)
                             .batch = 32,
                             .lanes = 6, /* 6 rows each: the last lane has 2 and padding */
                             .threads = 1,
-                            .loss = rt_loss_find("kl"),
-                            .loss_params = {.temperature = 1},
                             .optimizer = rt_optimizer_find("sgd"),
                             .optimizer_params = {.momentum = 0.9, .nesterov = true, .beta1 = 0.9, .beta2 = 0.99},
                             .schedule = {.kind = "cosine", .rate = 0.1},
                             .select_best = true};
 
+  rt_terms_short(rt_loss_find("kl"), 1, 0, 0, &params.terms); /* labels alone */
   params.optimizer_params.epsilon = 1e-8;
   if (size > params.lanes) params.lanes = size + 1; /* on 8 ranks 4 rows each, and one lane has none */
   return params;
 }
 
-static RtGraph *make_model(void)
+/* Labels, a layer, and relations of layers of other widths. */
+static RtTrainerParams relating(void)
 {
-  static const int64_t hidden[] = {14, 9};
+  RtTrainerParams params = usual();
+  RtTerm *layer = &params.terms.term[1], *relations = &params.terms.term[2];
+
+  params.terms.count = 3;
+  rt_terms_start("layer", rt_loss_find("hint"), layer);
+  layer->weight_last = 0.01;
+  snprintf(layer->student, sizeof(layer->student), "hidden:1");
+  snprintf(layer->teacher, sizeof(layer->teacher), "hidden:1");
+  rt_terms_start("relations", rt_loss_find("rkd"), relations);
+  relations->weight = relations->weight_last = 0.3;
+  relations->warmup = 0.5;
+  snprintf(relations->student, sizeof(relations->student), "hidden:2");
+  snprintf(relations->teacher, sizeof(relations->teacher), "hidden:2");
+  return params;
+}
+
+static RtGraph *make_perceptron(int64_t last, uint64_t seed)
+{
+  const int64_t hidden[] = {14, last};
   static const double dropout[] = {0, 0.2, 0.1};
-  RtRecipe recipe = {.layers = 2, .hidden = hidden, .dropouts = 3, .dropout = dropout, .seed = 1};
+  RtRecipe recipe = {.layers = 2, .hidden = hidden, .dropouts = 3, .dropout = dropout, .seed = seed};
   RtGraph *graph;
 
   RT_MUST(rt_recipe_mlp(&recipe, &info, &graph));
   return graph;
+}
+
+static RtGraph *make_model(void)
+{
+  return make_perceptron(9, 1);
 }
 
 /* A run directory that nobody has used; each rank has its own where comm is MPI_COMM_SELF. */
@@ -92,7 +116,7 @@ static void new_folder(MPI_Comm comm, char name[64])
   MPI_Barrier(comm);
 }
 
-/* Train `graph`; returns the error. */
+/* Train `graph`, beside a teacher where a term reads one; returns the error. */
 static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_t holdout, RtGraph *graph,
                             RtTrainerResult *result)
 {
@@ -100,6 +124,9 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   RtFeedSource in = {.info = &info, .samples = &samples, .views = 1};
   RtAugment augment;
   RtSampler sampler;
+  RtTrainerParams taught = *params;
+  RtHere *here = NULL;
+  RtGraph *teacher = make_perceptron(12, 2);
   PetscErrorCode error;
 
   PetscFunctionBegin;
@@ -108,7 +135,13 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   RT_MUST(rt_sampler_list(&sampler));
   in.augment = &augment;
   in.sampler = &sampler;
-  error = rt_trainer_run(comm, params, &in, graph, result);
+  if (rt_terms_teacher(&params->terms)) {
+    RT_MUST(rt_here_create(&(RtHereParams){.graph = teacher, .info = &info, .terms = &taught.terms}, &here));
+    taught.teacher = rt_here_teacher(here);
+  }
+  error = rt_trainer_run(comm, &taught, &in, graph, result);
+  RT_MUST(rt_here_destroy(&here));
+  RT_MUST(rt_graph_destroy(&teacher));
   RT_MUST(rt_sampler_destroy(&sampler));
   PetscFunctionReturn(error);
 }
@@ -193,6 +226,11 @@ static void test_bits(void)
   params.lanes = PetscMax(5, size);
   params.epochs = 1;
   same_bits("small batch", params, 0);
+  params = relating();
+  same_bits("relations", params, 20);
+  params.meeting_memory = 1; /* lanes run forward again after the meeting */
+  params.epochs = 1;
+  same_bits("relations in little memory", params, 0);
 }
 
 /* The system may give fewer threads than are asked for: no lane may be left out. */
@@ -211,18 +249,47 @@ static void test_fewer_threads(void)
   RT_MUST(rt_graph_destroy(&got));
 }
 
+static double furthest(const RtGraph *a, const RtGraph *b)
+{
+  double worst = 0;
+
+  for (int64_t i = 0; i < a->flat; i++) worst = fmax(worst, fabs(a->parameter[i] - b->parameter[i]));
+  return worst;
+}
+
+/* Relations are those of the whole batch: nearly the same model in any number of lanes. Lanes kept from forward to
+   backward, or run again, are the same to the bit. */
+static void test_relations(void)
+{
+  RtTrainerParams params = relating();
+  RtTrainerResult result;
+  RtGraph *lanes = run(PETSC_COMM_SELF, params, 0, &result), *again, *one, *without;
+
+  params.meeting_memory = 1;
+  again = run(PETSC_COMM_SELF, params, 0, &result);
+  RT_TEST_CHECK(equal(lanes, again), "other bits where lanes run forward again");
+  params.lanes = 1;
+  one = run(PETSC_COMM_SELF, params, 0, &result);
+  RT_TEST_CHECK(furthest(lanes, one) < 1e-4, "one lane is off by %g", furthest(lanes, one));
+  params.terms.count = 2;
+  without = run(PETSC_COMM_SELF, params, 0, &result);
+  RT_TEST_CHECK(furthest(without, one) > 1e-2, "relations change the model by %g only", furthest(without, one));
+  RT_MUST(rt_graph_destroy(&lanes));
+  RT_MUST(rt_graph_destroy(&again));
+  RT_MUST(rt_graph_destroy(&one));
+  RT_MUST(rt_graph_destroy(&without));
+}
+
 /* The fast sum gives other bits, and nearly the same model. */
 static void test_fast(void)
 {
   RtTrainerParams params = usual();
   RtTrainerResult result;
   RtGraph *tree = run(PETSC_COMM_SELF, params, 0, &result), *fast;
-  double worst = 0;
 
   params.reduce = RT_REDUCE_FAST;
   fast = run(PETSC_COMM_WORLD, params, 0, &result);
-  for (int64_t i = 0; i < tree->flat; i++) worst = fmax(worst, fabs(tree->parameter[i] - fast->parameter[i]));
-  RT_TEST_CHECK(worst < 1e-4, "the fast sum is off by %g", worst);
+  RT_TEST_CHECK(furthest(tree, fast) < 1e-4, "the fast sum is off by %g", furthest(tree, fast));
   RT_MUST(rt_graph_destroy(&tree));
   RT_MUST(rt_graph_destroy(&fast));
 }
@@ -244,9 +311,8 @@ static void test_loss(void)
 
 /* Stopped after every step, also before the held-out part of an epoch is evaluated, and gone on with by all ranks and
    by one in turn. */
-static void test_stops(void)
+static void test_stops(RtTrainerParams params)
 {
-  RtTrainerParams params = usual();
   RtTrainerResult result;
   RtGraph *wanted, *graph = NULL;
   char folder[64];
@@ -383,6 +449,10 @@ static void test_mistakes(void)
   params.lanes = size - 1;
   if (size > 1)
     RT_TEST_SAYS(train(PETSC_COMM_WORLD, &params, 0, graph, &result), RT_ERR_FAILED, "ranks are more than|lanes");
+  params = relating();
+  params.dir = folder;
+  snprintf(params.terms.term[1].student, RT_TERMS_END, "hidden:2");
+  RT_TEST_SAYS(train(PETSC_COMM_WORLD, &params, 0, graph, &result), RT_ERR_FAILED, rank == 0 ? "layer|14" : "");
   params = usual();
   params.dir = "there/is/no/such/folder";
   RT_TEST_SAYS(train(PETSC_COMM_WORLD, &params, 0, graph, &result), RT_ERR_FAILED, rank == 0 ? "there/is/no/such" : "");
@@ -398,9 +468,11 @@ static PetscErrorCode test(int argc, char **argv)
   make_data();
   test_bits();
   test_fewer_threads();
+  test_relations();
   test_fast();
   test_loss();
-  test_stops();
+  test_stops(usual());
+  test_stops(relating());
   test_other_job();
   test_norms(false);
   test_norms(true);

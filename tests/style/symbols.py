@@ -19,7 +19,6 @@ ROOT, FOLDER = sys.argv[1:3]
 WAITING = {
     "rt_file_write": "whole files: for what exports will write",
     "rt_registry_add": "operators of users: for -extend",
-    "rt_options_names": "names of a dynamic section: for the terms of the objective",
 }
 # Tests walk these tables.
 WALKED = {"rt_registry_at"}

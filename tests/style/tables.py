@@ -17,7 +17,7 @@ DOCUMENTS = ["README.md", "*/README.md"]
 # Kind of row: pairs of what it must have, and where; {} stands for the name. A new table is a line here.
 RULES = {
     "operator": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/*.c", "tests/conformance/*.py"])],
-    "loss": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_loss.c"]), (r'"{}"', ["tests/conformance/test_losses.py"])],
+    "loss": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_loss*.c"]), (r'"{}": \w', ["tests/conformance/test_losses.py"])],
     "optimizer": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_optimizer.c", "tests/cli/tao.py"]), (r'"{}"', ["tests/conformance/test_optimizers.py"])],
     "start": [(r"(?<!\+)\b{}\b(?!\+)", DOCUMENTS), (r'"{}"', ["tests/cli/starts.py", "tests/cli/threads.py"])],
     "metric": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_metrics.c"])],

@@ -1,5 +1,6 @@
-/* Losses: values against the formulas in long double, gradients against their finite differences, padding, parts of a
-   batch, and logits so large that a careless sum overflows. PyTorch's values: tests/conformance/test_losses.py. */
+/* Losses of rows: values against the formulas in long double, gradients against their finite differences, padding,
+   parts of a batch, and numbers so large that a careless sum overflows. Losses of batches: test_loss_batch.c. PyTorch's
+   values: tests/conformance/test_losses.py. */
 #include "test.h"
 
 #include "core/random.h"
@@ -12,31 +13,43 @@
 enum { ROWS = 7, MOST = 600 };
 
 typedef struct {
-  RtLossBatch batch;
+  const RtLoss *loss;
+  RtLossRows rows;
   int64_t sample[ROWS];
-  float student[ROWS * MOST], teacher[ROWS * MOST], target[ROWS * MOST], gradient[ROWS * MOST];
+  float student[ROWS * MOST], teacher[ROWS * MOST];
   int32_t label[ROWS];
+  double option[RT_LOSS_OPTIONS], value[ROWS], gradient[ROWS * MOST];
 } Data;
 
-/* Rows 2 and 6 are padding. */
-static void draw(Data *d, int width, float size)
+/* Rows 2 and 6 are padding, of which nothing may be read. Ends that the loss does not read are not there. */
+static void draw(Data *d, const char *name, int width, float size)
 {
   uint32_t key[2];
 
+  *d = (Data){.loss = rt_loss_find(name)};
   rt_random_key(4, RT_RANDOM_INIT, key);
   rt_random_normal(key, 0, ROWS * width, d->student);
   rt_random_normal(key, 1, ROWS * width, d->teacher);
-  rt_random_normal(key, 2, ROWS * width, d->target);
-  for (int i = 0; i < ROWS * width; i++) {
-    d->student[i] *= size;
-    d->teacher[i] *= size;
-    d->gradient[i] = NAN;
-  }
   for (int r = 0; r < ROWS; r++) {
-    d->sample[r] = r == 2 || r == 6 ? -1 : 100 + r;
-    d->label[r] = (3 * r + 1) % width;
+    const bool padding = r == 2 || r == 6;
+
+    d->sample[r] = padding ? -1 : 100 + r;
+    d->label[r] = padding ? -5 : (3 * r + 1) % width;
+    for (int j = r * width; j < (r + 1) * width; j++) {
+      d->student[j] *= padding ? NAN : size;
+      d->teacher[j] *= padding ? NAN : size;
+    }
   }
-  d->batch = (RtLossBatch){ROWS, width, d->sample, d->student, d->teacher, d->label, d->target, 0.125};
+  for (int i = 0; d->loss->option[i].name; i++) d->option[i] = d->loss->option[i].initial;
+  d->rows = (RtLossRows){.rows = ROWS,
+                         .width = width,
+                         .sample = d->sample,
+                         .student = d->student,
+                         .teacher = d->loss->traits & RT_LOSS_TEACHER ? d->teacher : NULL,
+                         .label = d->loss->traits & RT_LOSS_LABEL ? d->label : NULL,
+                         .weight = 0.7,
+                         .temperature = 1,
+                         .option = d->option};
 }
 
 /* T log Σ exp(z / T): log p = (z - it) / T. */
@@ -49,44 +62,30 @@ static long double log_sum(const long double *z, int width, long double T)
   return max + T * logl(sum);
 }
 
-/* Both terms of one row, in long double and as they stand in the papers. */
-static void formula(const char *name, const RtLossParams *p, const Data *d, int r, const long double *z,
-                    long double *soft, long double *hard)
+/* One row's value as it stands in the papers; NaN where there is no such loss. */
+static long double formula(const Data *d, int r, const long double *z)
 {
-  const int width = d->batch.width;
-  const long double T = p->temperature;
-  long double t[MOST] = {0}, t_sum, z_sum, plain_sum;
+  const char *name = d->loss->name;
+  const int width = d->rows.width;
+  const long double T = d->rows.temperature;
+  long double t[MOST] = {0}, squares = 0, kl = 0, ce = 0, t_sum, z_sum, plain_sum;
 
-  *soft = *hard = 0;
   for (int j = 0; j < width; j++) t[j] = d->teacher[r * width + j];
   t_sum = log_sum(t, width, T);
   z_sum = log_sum(z, width, T);
   plain_sum = log_sum(z, width, 1);
   for (int j = 0; j < width; j++) {
-    if (!strcmp(name, "mse")) {
-      *soft += (z[j] - t[j]) * (z[j] - t[j]) / width;
-      *hard += (z[j] - (long double)d->target[r * width + j]) * (z[j] - (long double)d->target[r * width + j]) / width;
-      continue;
-    }
-    if (!strcmp(name, "kl")) {
-      long double log_t = (t[j] - t_sum) / T;
+    const long double log_t = (t[j] - t_sum) / T, smoothing = d->option[0];
 
-      *soft += T * T * expl(log_t) * (log_t - (z[j] - z_sum) / T);
-    } else {
-      *soft += (z[j] - t[j]) * (z[j] - t[j]) / 2;
-    }
-    *hard -= ((1 - p->label_smoothing) * (d->label[r] == j) + p->label_smoothing / width) * (z[j] - plain_sum);
+    squares += (z[j] - t[j]) * (z[j] - t[j]);
+    kl += T * T * expl(log_t) * (log_t - (z[j] - z_sum) / T);
+    ce -= ((1 - smoothing) * (d->label[r] == j) + smoothing / width) * (z[j] - plain_sum);
   }
-  if (p->alpha == 0) *soft = 0;
-  if (p->alpha == 1) *hard = 0;
-}
-
-static long double total(const char *name, const RtLossParams *p, const Data *d, int r, const long double *z)
-{
-  long double soft, hard;
-
-  formula(name, p, d, r, z, &soft, &hard);
-  return p->alpha * soft + (1 - p->alpha) * hard;
+  if (!strcmp(name, "kl")) return kl;
+  if (!strcmp(name, "ce")) return ce;
+  if (!strcmp(name, "logits") || !strcmp(name, "hint")) return squares / 2;
+  if (!strcmp(name, "mse")) return squares / width;
+  return NAN;
 }
 
 static bool near(long double value, long double expected, long double relative)
@@ -94,51 +93,55 @@ static bool near(long double value, long double expected, long double relative)
   return fabsl(value - expected) <= relative * fabsl(expected);
 }
 
-static PetscErrorCode test_values(const char *name, int width, RtLossParams p)
+static void check_row(const Data *d, int r)
+{
+  const int width = d->rows.width;
+  const char *name = d->loss->name;
+  long double z[MOST], expected;
+
+  for (int j = 0; j < width; j++) z[j] = d->student[r * width + j];
+  expected = formula(d, r, z);
+  RT_TEST_CHECK(near(d->value[r], expected, 1e-12L), "%s T %g [%d]: %.17g, not %.17Lg", name, d->rows.temperature, r,
+                d->value[r], expected);
+  for (int j = 0; j < width; j += width / 5 + 1) {
+    const long double was = z[j], h = 1e-5L, is = d->gradient[r * width + j];
+    long double up, down, slope;
+
+    z[j] = was + h;
+    up = formula(d, r, z);
+    z[j] = was - h;
+    down = formula(d, r, z);
+    z[j] = was;
+    slope = d->rows.weight * (up - down) / (2 * h);
+    RT_TEST_CHECK(fabsl(is - slope) <= 1e-8L * fabsl(slope) + 1e-10L, "%s T %g option %g [%d, %d]: %.12Lg, not %.12Lg",
+                  name, d->rows.temperature, d->option[0], r, j, is, slope);
+  }
+}
+
+/* Values of padding are 0, and its gradient is left alone; a second call adds to the gradient. */
+static PetscErrorCode test_values(const char *name, int width, double temperature, double weight, double option)
 {
   static Data d;
-  const RtLoss *loss = rt_loss_find(name);
-  RtLossSums sums = {0};
-  long double soft = 0, hard = 0, correct = 0, z[MOST];
+  static double once[ROWS * MOST];
 
   PetscFunctionBegin;
-  draw(&d, width, 3);
-  if (p.alpha == 0) d.batch.teacher = NULL;
-  if (p.alpha == 1) d.batch.target = NULL;
-  PetscCall(loss->evaluate(&p, &d.batch, d.gradient, &sums));
+  draw(&d, name, width, 3);
+  d.rows.temperature = temperature;
+  d.rows.weight = weight;
+  if (d.loss->option[0].name) d.option[0] = option;
+  for (int r = 0; r < ROWS; r++) d.value[r] = NAN;
+  PetscCall(d.loss->evaluate(&d.rows, d.value, d.gradient));
   for (int r = 0; r < ROWS; r++) {
-    long double row_soft, row_hard;
-    int best = 0;
-
-    for (int j = 0; j < width; j++) {
-      z[j] = d.student[r * width + j];
-      if (d.student[r * width + j] > d.student[r * width + best]) best = j;
-      if (d.sample[r] < 0) RT_TEST_CHECK(d.gradient[r * width + j] == 0, "%s: padding has a gradient", name);
-    }
-    if (d.sample[r] < 0) continue;
-    formula(name, &p, &d, r, z, &row_soft, &row_hard);
-    soft += row_soft;
-    hard += row_hard;
-    correct += !loss->regression && best == d.label[r];
-    for (int j = 0; j < width; j += width / 5 + 1) {
-      const long double was = z[j], h = 1e-5L, scale = d.batch.scale, is = d.gradient[r * width + j];
-      long double up, down, slope;
-
-      z[j] = was + h;
-      up = total(name, &p, &d, r, z);
-      z[j] = was - h;
-      down = total(name, &p, &d, r, z);
-      z[j] = was;
-      slope = scale * (up - down) / (2 * h);
-      RT_TEST_CHECK(fabsl(is - slope) <= 1e-7L * fabsl(slope) + 1e-10L, "%s T %g alpha %g [%d, %d]: %.9Lg, not %.9Lg",
-                    name, p.temperature, p.alpha, r, j, is, slope);
-    }
+    if (d.sample[r] >= 0) check_row(&d, r);
+    if (d.sample[r] >= 0) continue;
+    RT_TEST_CHECK(d.value[r] == 0, "%s: padding has the value %g", name, d.value[r]);
+    for (int j = 0; j < width; j++) RT_TEST_CHECK(d.gradient[r * width + j] == 0, "%s: padding has a gradient", name);
   }
-  RT_TEST_CHECK(near(sums.soft, soft, 1e-12L), "%s T %g: soft %.17g, not %.17Lg", name, p.temperature, sums.soft, soft);
-  RT_TEST_CHECK(near(sums.hard, hard, 1e-12L), "%s: hard %.17g, not %.17Lg", name, sums.hard, hard);
-  RT_TEST_CHECK(near(sums.total, p.alpha * soft + (1 - p.alpha) * hard, 1e-12L), "%s: total %.17g", name, sums.total);
-  RT_TEST_CHECK(sums.count == 5 && sums.correct == (double)correct, "%s: %g correct of %g", name, sums.correct,
-                sums.count);
+  memcpy(once, d.gradient, sizeof(once));
+  PetscCall(d.loss->evaluate(&d.rows, d.value, d.gradient));
+  for (int i = 0; i < ROWS * width; i++)
+    RT_TEST_CHECK(fabs(d.gradient[i] - 2 * once[i]) <= 1e-14 * (1 + fabs(once[i])), "%s: %g is not twice %g", name,
+                  d.gradient[i], once[i]);
   PetscFunctionReturn(0);
 }
 
@@ -146,79 +149,48 @@ static PetscErrorCode test_values(const char *name, int width, RtLossParams p)
 static PetscErrorCode test_parts(const char *name, int width)
 {
   static Data d;
-  static float gradient[ROWS * MOST];
-  const RtLossParams p = {2.5, 0.3, 0.1};
-  RtLossSums whole = {0}, parts = {0};
+  static double value[ROWS], gradient[ROWS * MOST];
 
   PetscFunctionBegin;
-  draw(&d, width, 3);
-  PetscCall(rt_loss_find(name)->evaluate(&p, &d.batch, d.gradient, &whole));
+  draw(&d, name, width, 3);
+  d.rows.temperature = 2.5;
+  memset(gradient, 0, sizeof(gradient));
+  PetscCall(d.loss->evaluate(&d.rows, d.value, d.gradient));
   for (int first = 0; first < ROWS; first += 4) {
-    RtLossBatch part = d.batch;
+    RtLossRows part = d.rows;
 
     part.rows = ROWS - first < 4 ? ROWS - first : 4;
     part.sample += first;
     part.student += first * width;
-    part.teacher += first * width;
-    part.label += first;
-    part.target += first * width;
-    PetscCall(rt_loss_find(name)->evaluate(&p, &part, gradient + first * width, &parts));
+    if (part.teacher) part.teacher += first * width;
+    if (part.label) part.label += first;
+    PetscCall(d.loss->evaluate(&part, value + first, gradient + first * width));
   }
-  RT_TEST_CHECK(!memcmp(&whole, &parts, sizeof(whole)), "%s: sums of parts differ", name);
-  RT_TEST_CHECK(!memcmp(gradient, d.gradient, (size_t)(ROWS * width) * sizeof(float)), "%s: gradients differ", name);
+  RT_TEST_CHECK(!memcmp(value, d.value, sizeof(value)), "%s: values differ", name);
+  RT_TEST_CHECK(!memcmp(gradient, d.gradient, sizeof(gradient)), "%s: gradients differ", name);
   PetscFunctionReturn(0);
 }
 
-static bool all_finite(const Data *d, const RtLossSums *s)
-{
-  bool finite = isfinite(s->total) && isfinite(s->soft) && isfinite(s->hard);
-
-  for (int i = 0; i < ROWS * d->batch.width; i++) finite = finite && isfinite(d->gradient[i]);
-  return finite;
-}
-
-static PetscErrorCode test_large(void)
+static PetscErrorCode test_large(const char *name)
 {
   static Data d;
-  const RtLossParams p = {1, 0.5, 0.1};
 
   PetscFunctionBegin;
   for (int width = 3; width <= MOST; width += 297) {
-    for (int kind = 0; kind < 2; kind++) {
-      RtLossSums sums = {0};
+    double sum = 0;
 
-      draw(&d, width, 1e4f);
-      PetscCall(rt_loss_find(kind ? "kl" : "logits")->evaluate(&p, &d.batch, d.gradient, &sums));
-      RT_TEST_CHECK(all_finite(&d, &sums) && sums.soft > 0 && sums.hard > 0, "width %d: %g", width, sums.total);
-      d.student[1] = NAN;
-      PetscCall(rt_loss_find(kind ? "kl" : "logits")->evaluate(&p, &d.batch, d.gradient, &sums));
-      RT_TEST_CHECK(isnan(sums.total) && isnan(d.gradient[1]), "width %d: a NaN is lost", width);
+    draw(&d, name, width, 1e4f);
+    PetscCall(d.loss->evaluate(&d.rows, d.value, d.gradient));
+    for (int r = 0; r < ROWS; r++) {
+      RT_TEST_CHECK(isfinite(d.value[r]) && d.value[r] > -1e-300, "%s [%d]: %g", name, r, d.value[r]);
+      sum += d.value[r];
     }
+    for (int i = 0; i < ROWS * width; i++) RT_TEST_CHECK(isfinite(d.gradient[i]), "%s: gradient %d", name, i);
+    RT_TEST_CHECK(sum > 0, "%s, width %d: %g", name, width, sum);
+    d.student[1] = NAN;
+    PetscCall(d.loss->evaluate(&d.rows, d.value, d.gradient));
+    RT_TEST_CHECK(isnan(d.value[0]) && isnan(d.gradient[1]), "%s, width %d: a NaN is lost", name, width);
   }
-  PetscFunctionReturn(0);
-}
-
-/* All labels are first of equals; without labels nothing is counted as correct. */
-static PetscErrorCode test_labels(void)
-{
-  static Data d;
-  const RtLossParams p = {2, 1, 0};
-  RtLossSums sums = {0};
-
-  PetscFunctionBegin;
-  draw(&d, 4, 1);
-  for (int i = 0; i < ROWS * 4; i++) d.student[i] = i % 4 == 0 ? 0.5f : 1;
-  for (int r = 0; r < ROWS; r++) d.label[r] = 1;
-  PetscCall(rt_loss_find("kl")->evaluate(&p, &d.batch, d.gradient, &sums));
-  RT_TEST_CHECK(sums.correct == 5 && sums.hard == 0, "correct %g, hard %g", sums.correct, sums.hard);
-  for (int r = 0; r < ROWS; r++) d.label[r] = 2;
-  sums = (RtLossSums){0};
-  PetscCall(rt_loss_find("kl")->evaluate(&p, &d.batch, d.gradient, &sums));
-  RT_TEST_CHECK(sums.correct == 0, "the last of equals is taken");
-  d.batch.label = NULL;
-  sums = (RtLossSums){0};
-  PetscCall(rt_loss_find("kl")->evaluate(&p, &d.batch, d.gradient, &sums));
-  RT_TEST_CHECK(sums.correct == 0 && sums.count == 5 && sums.total > 0, "without labels");
   PetscFunctionReturn(0);
 }
 
@@ -236,28 +208,46 @@ static void test_exponential(void)
   }
 }
 
+/* Of the table: names, short names, and that each row is one thing. */
+static void test_table(void)
+{
+  const RtLoss *loss;
+
+  for (int i = 0; (loss = rt_loss_at(i)); i++) {
+    RT_TEST_CHECK(rt_loss_find(loss->name) == loss && loss->help[0], "%s", loss->name);
+    RT_TEST_CHECK(!loss->evaluate != !loss->meet, "%s is for rows or for batches", loss->name);
+    for (int k = 0; loss->option[k].name; k++) {
+      const RtLossOption *o = &loss->option[k];
+
+      RT_TEST_CHECK(o->least <= o->initial && o->initial <= o->most && o->help[0], "%s %s", loss->name, o->name);
+    }
+  }
+  RT_TEST_CHECK(!rt_loss_find("") && !rt_loss_find("k"), "a loss that there is not");
+  RT_TEST_CHECK(!strcmp(rt_loss_names(), "kl|ce|logits|mse|hint|rkd"), "%s", rt_loss_names());
+  RT_TEST_CHECK(!strcmp(rt_loss_short_names(), "kl|logits|mse"), "%s", rt_loss_short_names());
+}
+
 static PetscErrorCode test(int argc, char **argv)
 {
-  const char *name[] = {"kl", "logits", "mse"};
-  const double temperature[] = {1, 2.5, 4, 20}, alpha[] = {0, 0.3, 1};
+  const double temperature[] = {1, 2.5, 20}, weight[] = {1, 0.3}, option[] = {0, 0.1, 1};
   const int width[] = {1, 2, 10, 17, 256, MOST};
+  const RtLoss *loss;
 
   PetscFunctionBegin;
   (void)argc;
   (void)argv;
   test_exponential();
-  for (int n = 0; n < 3; n++) {
-    RT_TEST_CHECK(rt_loss_find(name[n])->regression == (n == 2), "%s", name[n]);
+  test_table();
+  for (int i = 0; (loss = rt_loss_at(i)); i++) {
+    if (!loss->evaluate) continue;
     for (int w = 0; w < 6; w++) {
-      for (int k = 0; k < 12; k++) {
-        PetscCall(test_values(name[n], width[w], (RtLossParams){temperature[k / 3], alpha[k % 3], k % 2 ? 0.1 : 0}));
-      }
-      PetscCall(test_parts(name[n], width[w]));
+      for (int k = 0; k < 18; k++)
+        PetscCall(test_values(loss->name, width[w], temperature[k % 3], weight[k / 3 % 2], option[k / 6]));
+      PetscCall(test_parts(loss->name, width[w]));
     }
+    PetscCall(test_large(loss->name));
   }
-  PetscCall(test_large());
-  PetscCall(test_labels());
-  RT_TEST_CHECK(!rt_loss_find("") && !rt_loss_find("k") && !strcmp(rt_loss_names(), "kl|logits|mse"), "names");
+  RT_TEST_CHECK(rt_softmax_largest(5, (float[]){0.5f, 1, -2, 1, 0}) == 1, "not the first of equals");
   PetscFunctionReturn(0);
 }
 RT_TEST_MAIN(test)
