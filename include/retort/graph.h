@@ -123,10 +123,10 @@ PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char 
 int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);
 
 /* Of a finished graph: a step of training is done, and the state, graph->state, changes by the mean of what its lanes
-   say (rt_work_change). What no operator has written stays to the bit. sum: [state_flat] over the lanes, summed in an
-   order that does not depend on ranks, so that the state does not either. All plans see the new state; none may run
-   meanwhile. */
-void rt_graph_change_state(RtGraph *graph, const float *sum, int lanes);
+   say (rt_work_change): the numbers [first, first + count) of it. What no operator has written stays to the bit. sum:
+   [count] over the lanes, summed in an order that does not depend on ranks, so that the state does not either. All
+   plans see the new state; none may run meanwhile. */
+void rt_graph_change_state(RtGraph *graph, int64_t first, int64_t count, const float *sum, int lanes);
 
 /* Take over parameters and nodes that were added to a finished graph, behind all that is there: those before them keep
    their places in the flat buffer. */

@@ -98,5 +98,8 @@ void rt_regressor_detach(const RtGraph *trained, RtGraph *student)
     if (id >= 0 && trained->value[id].kind == RT_VALUE_PARAMETER)
       memcpy(student->parameter + to->offset, trained->parameter + trained->value[id].offset,
              (size_t)to->size * sizeof(float));
+    id = to->kind == RT_VALUE_STATE ? rt_graph_find(trained, to->name) : -1;
+    if (id >= 0)
+      memcpy(student->state + to->offset, trained->state + trained->value[id].offset, (size_t)to->size * sizeof(float));
   }
 }

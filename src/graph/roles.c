@@ -169,9 +169,9 @@ PetscErrorCode rt_roles_assign(RtGraph *graph)
   PetscFunctionReturn(0);
 }
 
-void rt_graph_change_state(RtGraph *graph, const float *sum, int lanes)
+void rt_graph_change_state(RtGraph *graph, int64_t first, int64_t count, const float *sum, int lanes)
 {
-  for (int64_t i = 0; i < graph->state_flat; i++) graph->state[i] += (float)(sum[i] / (double)lanes);
+  for (int64_t i = 0; i < count; i++) graph->state[first + i] += (float)(sum[i] / (double)lanes);
 }
 
 /* --- what a job freezes ------------------------------------------------------------------------------------------- */

@@ -82,12 +82,12 @@ static PetscErrorCode gather_moment(const RtTrainer *t, int m, float *whole)
   PetscFunctionReturn(0);
 }
 
-/* Collective. The same parameters or moment for all, [flat]. */
-static PetscErrorCode spread(const RtTrainer *t, float *flat)
+/* Collective. The same numbers for all. */
+static PetscErrorCode spread(const RtTrainer *t, int64_t count, float *number)
 {
   PetscFunctionBegin;
-  for (int64_t at = 0; at < t->graph->flat; at += PIECE)
-    PetscCallMPI(MPI_Bcast(flat + at, (int)PetscMin(t->graph->flat - at, PIECE), MPI_FLOAT, ROOT, t->comm));
+  for (int64_t at = 0; at < count; at += PIECE)
+    PetscCallMPI(MPI_Bcast(number + at, (int)PetscMin(count - at, PIECE), MPI_FLOAT, ROOT, t->comm));
   PetscFunctionReturn(0);
 }
 
@@ -101,7 +101,7 @@ static PetscErrorCode scatter_moment(RtTrainer *t, int m, const float *whole)
   PetscFunctionBegin;
   if (everyone_has_all(t)) {
     if (t->rank == ROOT) PetscCall(PetscArraycpy(t->moment[m], whole, t->graph->flat));
-    PetscCall(spread(t, t->moment[m]));
+    PetscCall(spread(t, t->graph->flat, t->moment[m]));
     PetscFunctionReturn(0);
   }
   PetscCallMPI(MPI_Type_contiguous(RT_PARTS_BLOCK, MPI_FLOAT, &block));
@@ -157,7 +157,10 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   }
   if (!c->state) PetscCall(rt_snapshot_create(t, &c->state));
   s = c->state;
-  if (t->best_epoch && t->best_epoch != s->best_epoch) PetscCall(PetscArraycpy(s->best, t->best, s->flat));
+  if (t->best_epoch && t->best_epoch != s->best_epoch) {
+    PetscCall(PetscArraycpy(s->best, t->best, s->flat));
+    PetscCall(PetscArraycpy(s->best_state, t->best_state, s->state_flat));
+  }
   s->step = t->step;
   s->records = t->records;
   s->best_epoch = t->best_epoch;
@@ -165,6 +168,7 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   s->best_loss = t->best_loss;
   memcpy(s->sum, sum, sizeof(s->sum));
   PetscCall(PetscArraycpy(s->parameter, t->parameter, s->flat));
+  PetscCall(PetscArraycpy(s->state, t->graph->state, s->state_flat));
   PetscCall(PetscArraycpy(s->history, t->history, s->records * t->columns));
   PetscFunctionReturn(0);
 }
@@ -300,7 +304,9 @@ static PetscErrorCode take_state(RtTrainer *t)
     memcpy(best, (double[]){s->best_accuracy, s->best_loss}, sizeof(best));
     memcpy(t->sum, s->sum, sizeof(t->sum)); /* over all ranks: they stay on this one */
     PetscCall(PetscArraycpy(t->parameter, s->parameter, s->flat));
+    PetscCall(PetscArraycpy(t->graph->state, s->state, s->state_flat));
     if (s->best_epoch) PetscCall(PetscArraycpy(t->best, s->best, s->flat));
+    if (s->best_epoch) PetscCall(PetscArraycpy(t->best_state, s->best_state, s->state_flat));
     PetscCall(PetscArraycpy(t->history, s->history, s->records * t->columns));
   }
   PetscCallMPI(MPI_Bcast(counter, 3, MPI_INT64_T, ROOT, t->comm));
@@ -311,8 +317,10 @@ static PetscErrorCode take_state(RtTrainer *t)
   t->best_accuracy = best[0];
   t->best_loss = best[1];
   PetscCallMPI(MPI_Bcast(t->history, (int)t->records * t->columns, MPI_DOUBLE, ROOT, t->comm));
-  PetscCall(spread(t, t->parameter));
-  if (t->best_epoch) PetscCall(spread(t, t->best));
+  PetscCall(spread(t, t->graph->flat, t->parameter));
+  PetscCall(spread(t, t->graph->state_flat, t->graph->state));
+  if (t->best_epoch) PetscCall(spread(t, t->graph->flat, t->best));
+  if (t->best_epoch) PetscCall(spread(t, t->graph->state_flat, t->best_state));
   for (int m = 0; m < t->params->optimizer->moments; m++)
     PetscCall(scatter_moment(t, m, t->rank == ROOT ? s->moment[m] : NULL));
   PetscFunctionReturn(0);

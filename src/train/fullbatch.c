@@ -45,6 +45,12 @@ PetscErrorCode rt_fullbatch_check(const RtTrainerParams *p, const RtGraph *graph
     if (graph->node[i].op->random && graph->node[i].op->random(graph, &graph->node[i]))
       RtUsage("%s: node '%s' drops out, but the optimizer tao needs the same loss in every pass; set the dropout to 0",
               p->role, rt_graph_node_name(graph, &graph->node[i]));
+  for (int i = 0; graph && i < graph->nodes; i++)
+    if (graph->node[i].op->state)
+      RtUsage(
+          "%s: node '%s' (%s) keeps running statistics, but the optimizer tao needs the same model in every pass of "
+          "a line search; take another optimizer",
+          p->role, rt_graph_node_name(graph, &graph->node[i]), graph->node[i].op->type);
   PetscCall(rt_tao_check());
   PetscFunctionReturn(0);
 }

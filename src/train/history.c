@@ -30,24 +30,37 @@ static const struct {
     {"passes", "1", "passes over the training set: 1, or as many as the line search of the optimizer tao took"},
 };
 
-enum { NAME = 64, LONG_NAME = 160 };
+static const char *const sum_name[RT_SUMS] = {"total", "soft", "hard", "correct", "count", "skipped"};
 
-/* The column of a term that is neither `soft` nor `hard`. */
-static void describe_term(const RtTrainer *t, int column, char name[NAME], char long_name[LONG_NAME])
+void rt_history_name(RtTrainer *t)
 {
+  t->sums = RT_SUMS;
+  t->columns = RT_HISTORY_COLUMNS;
+  for (int i = 0; i < RT_SUMS; i++) snprintf(t->sum_name[i], sizeof(t->sum_name[i]), "%s", sum_name[i]);
+  for (int i = 0; i < RT_HISTORY_COLUMNS; i++) {
+    t->column[i].units = columns[i].units;
+    snprintf(t->column[i].name, sizeof(t->column[i].name), "%s", columns[i].name);
+    snprintf(t->column[i].long_name, sizeof(t->column[i].long_name), "%s", columns[i].long_name);
+  }
   for (int k = 0; k < t->params->terms.count; k++) {
     const RtTerm *term = &t->params->terms.term[k];
+    const bool soft = !strcmp(term->name, "soft"), hard = !strcmp(term->name, "hard");
+    RtHistoryColumn *column = &t->column[t->columns];
 
-    if (t->column_of[k] != column) continue;
-    snprintf(name, NAME, "train_%s_loss", term->name);
-    snprintf(long_name, LONG_NAME, "mean of the term %s of the loss, without its weight: %s", term->name,
-             term->loss->help);
+    t->sum_of[k] = soft ? RT_SUM_SOFT : hard ? RT_SUM_HARD : t->sums;
+    t->column_of[k] = soft ? RT_HISTORY_TRAIN_SOFT : hard ? RT_HISTORY_TRAIN_HARD : t->columns;
+    if (soft || hard) continue;
+    snprintf(t->sum_name[t->sums++], sizeof(*t->sum_name), "term_%s", term->name);
+    t->columns++;
+    column->units = "1";
+    snprintf(column->name, sizeof(column->name), "train_%s_loss", term->name);
+    snprintf(column->long_name, sizeof(column->long_name), "mean of the term %s of the loss, without its weight: %s",
+             term->name, term->loss->help);
   }
 }
 
 static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)
 {
-  char name[NAME] = "", long_name[LONG_NAME] = "";
   double *column;
   int64_t *epoch;
   RtArchiveArray array = {
@@ -63,11 +76,10 @@ static PetscErrorCode put_columns(const RtTrainer *t, RtArchive *archive)
     for (int64_t e = 0; e < t->records; e++) column[e] = t->history[e * t->columns + c];
     array = (RtArchiveArray){.dimension = {"epoch"},
                              .type = RT_ARCHIVE_DOUBLE,
-                             .name = c < RT_HISTORY_COLUMNS ? columns[c].name : name,
-                             .units = c < RT_HISTORY_COLUMNS ? columns[c].units : "1",
-                             .long_name = c < RT_HISTORY_COLUMNS ? columns[c].long_name : long_name,
+                             .name = t->column[c].name,
+                             .units = t->column[c].units,
+                             .long_name = t->column[c].long_name,
                              .data = column};
-    describe_term(t, c, name, long_name);
     error = rt_archive_put(archive, &array);
   }
   PetscCall(PetscFree2(column, epoch));

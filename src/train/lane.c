@@ -107,6 +107,7 @@ static PetscErrorCode finish(RtTrainer *t, RtTrainerLane *lane, int64_t epoch, i
   PetscCall(loss(t, lane, t->meeting ? &met : NULL, epoch, step, &sums));
   PetscCall(rt_plan_backward_by_parts(t->plan, lane->work, rt_reduce_buffer(t->reduce, thread), ready, &told));
   rt_reduce_push(t->reduce, thread, number);
+  rt_state_push(t, lane, thread, number);
   add_sums(t, &sums, &t->lane[thread]);
   PetscFunctionReturn(0);
 }

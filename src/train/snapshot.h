@@ -8,16 +8,19 @@
 typedef struct {
   /* What does not change during a run. */
   const char *role, *record; /* as in RtTrainerParams */
-  int64_t flat;              /* numbers in the parameters */
+  int64_t flat, state_flat;  /* numbers in the parameters, in what operators keep */
   int64_t epochs, steps;     /* of the run, of an epoch */
   int moments;               /* of the optimizer */
   int sums, columns;         /* as in RtTrainer */
+  const char (*sum_name)[64];
+  const RtHistoryColumn *column;
   const char *defaults;
   /* The state. */
   int64_t step, records, best_epoch; /* as in RtTrainer */
   double best_accuracy, best_loss;
   RtExact sum[RT_SUMS_MOST]; /* over all ranks */
   float *parameter, *best;   /* [flat] best: NULL where the last epoch is kept */
+  float *state, *best_state; /* [state_flat] */
   float *moment[2];          /* [flat] */
   double *history;           /* [epochs][columns], of which `records` are filled */
 } RtSnapshot;

@@ -106,20 +106,6 @@ static PetscErrorCode start_reduce(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
-/* Where the sums of the terms and their columns are. */
-static void place_terms(RtTrainer *t)
-{
-  t->sums = RT_SUMS;
-  t->columns = RT_HISTORY_COLUMNS;
-  for (int k = 0; k < t->params->terms.count; k++) {
-    const char *name = t->params->terms.term[k].name;
-    bool soft = !strcmp(name, "soft"), hard = !strcmp(name, "hard");
-
-    t->sum_of[k] = soft ? RT_SUM_SOFT : hard ? RT_SUM_HARD : t->sums++;
-    t->column_of[k] = soft ? RT_HISTORY_TRAIN_SOFT : hard ? RT_HISTORY_TRAIN_HARD : t->columns++;
-  }
-}
-
 /* The terms, bound to the student's plan and the teacher; whether lanes meet, and whether they keep their buffers. */
 static PetscErrorCode start_objective(RtTrainer *t, RtPlanParams *plan)
 {
@@ -132,7 +118,7 @@ static PetscErrorCode start_objective(RtTrainer *t, RtPlanParams *plan)
   PetscFunctionBegin;
   rt_lanes_share(p->lanes, t->rank, t->size, &first, &own);
   PetscCall(rt_objective_create(&p->terms, t->graph, &t->objective));
-  place_terms(t);
+  rt_history_name(t);
   plan->taps = t->objective.taps;
   plan->tap = t->objective.tap;
   if (meets) plan->threads = PetscMax(own, p->threads);
@@ -164,6 +150,7 @@ static PetscErrorCode start(RtTrainer *t)
   t->schedule.warmup = (int64_t)llround(p->warmup_epochs * (double)t->steps);
   t->schedule.every = PetscMax(1, (int64_t)llround(p->every_epochs * (double)t->steps));
   PetscCall(start_reduce(t));
+  PetscCall(rt_state_start(t));
   for (int m = 0; m < p->optimizer->moments; m++)
     PetscCall(rt_memory_create((size_t)(rt_reduce_owned(t->reduce) + 1) * sizeof(float), &t->moment[m]));
   t->parameter = rt_reduce_parameter(t->reduce);
@@ -208,6 +195,7 @@ static PetscErrorCode finish(RtTrainer *t)
   PetscCall(rt_meeting_destroy(&t->meeting));
   PetscCall(rt_fullbatch_destroy(t));
   PetscCall(rt_reduce_destroy(&t->reduce));
+  PetscCall(rt_state_finish(t));
   PetscCall(rt_predictor_destroy(&t->predictor));
   PetscCall(rt_plan_destroy(&t->plan));
   for (int m = 0; m < 2; m++) PetscCall(rt_memory_destroy(&t->moment[m]));
@@ -253,6 +241,7 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict
   PetscCall(rt_reduce_scatter(t->reduce, &gradient)); /* allreduce: sum */
   PetscCall(rt_trainer_enter(t, RT_PHASE_JUDGE));
   PetscCall(rt_guard_judge(t, gradient, verdict));
+  PetscCall(rt_state_step(t, verdict->skip)); /* running statistics */
   PetscCall(rt_trainer_enter(t, RT_PHASE_UPDATE));
   if (!verdict->skip) {
     rt_lane_accept(t);
@@ -329,6 +318,7 @@ static void remember_best(RtTrainer *t, int64_t epoch, double loss, double accur
 
   if (!t->best || !better) return;
   memcpy(t->best, t->parameter, (size_t)t->graph->flat * sizeof(float));
+  memcpy(t->best_state, t->graph->state, (size_t)t->graph->state_flat * sizeof(float));
   t->best_epoch = epoch + 1;
   t->best_accuracy = accuracy;
   t->best_loss = loss;
@@ -411,6 +401,7 @@ static PetscErrorCode train(RtTrainer *t, RtTrainerResult *result)
                          : NAN;
   if (result->stopped) PetscFunctionReturn(0);
   PetscCall(PetscArraycpy(t->graph->parameter, t->best_epoch ? t->best : t->parameter, t->graph->flat));
+  if (t->best_epoch) PetscCall(PetscArraycpy(t->graph->state, t->best_state, t->graph->state_flat));
   PetscFunctionReturn(0);
 }
 

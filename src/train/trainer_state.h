@@ -16,7 +16,7 @@ enum {
   RT_SUM_CORRECT,
   RT_SUM_COUNT,
   RT_SUM_SKIPPED /* steps */,
-  RT_SUMS,
+  RT_SUMS, /* names of all: RtTrainer.sum_name */
   RT_SUMS_MOST = RT_SUMS + RT_TERMS
 };
 
@@ -39,6 +39,11 @@ enum {
   RT_HISTORY_COLUMNS,
   RT_HISTORY_MOST = RT_HISTORY_COLUMNS + RT_TERMS
 };
+
+typedef struct {
+  const char *units;
+  char name[64], long_name[160];
+} RtHistoryColumn;
 
 enum { RT_TIME_COMPUTE, RT_TIME_COMMUNICATION, RT_TIME_INPUT, RT_TIMES };
 
@@ -78,10 +83,13 @@ typedef struct {
   int sum_of[RT_TERMS];    /* where each term's sum is */
   int column_of[RT_TERMS]; /* and its column of the history */
   int sums, columns;       /* how many there are */
-  int64_t rows;            /* samples of a lane */
-  int64_t steps;           /* in an epoch */
+  char sum_name[RT_SUMS_MOST][64];
+  RtHistoryColumn column[RT_HISTORY_MOST];
+  int64_t rows;  /* samples of a lane */
+  int64_t steps; /* in an epoch */
   RtPlan *plan;
   RtReduce *reduce;
+  RtReduce *state;        /* of what operators keep, graph->state; NULL where there is none */
   int workers;            /* lanes that may be in hand at once: threads, or all own lanes where they meet */
   bool kept;              /* own lanes keep their buffers from forward to backward */
   RtMeeting *meeting;     /* NULL where no term needs one */
@@ -92,10 +100,11 @@ typedef struct {
   int phase; /* now; RT_PHASES: none */
   double phase_start;
   /* The state that a checkpoint holds. */
-  int64_t step;     /* done, from the start of the run */
-  float *parameter; /* [flat] the same on all ranks */
-  float *moment[2]; /* [rt_reduce_owned] for the own parts, one after the other */
-  float *best;      /* [flat] parameters of the best epoch; NULL where the last is kept */
+  int64_t step;      /* done, from the start of the run */
+  float *parameter;  /* [flat] the same on all ranks */
+  float *moment[2];  /* [rt_reduce_owned] for the own parts, one after the other */
+  float *best;       /* [flat] parameters of the best epoch; NULL where the last is kept */
+  float *best_state; /* [state_flat] and what operators kept then */
   int64_t best_epoch;
   double best_accuracy, best_loss;
   RtExact sum[RT_SUMS_MOST]; /* of the steps of this epoch that are done, on rank 0 after going on from a checkpoint */
@@ -165,6 +174,17 @@ void rt_update_limit(RtTrainer *t);
    stopped: on request, before they were known. */
 PetscErrorCode rt_holdout_evaluate(RtTrainer *t, double *loss, double *accuracy, bool *stopped);
 
+/* What operators keep from step to step (running statistics): lanes say how it changes, and when the step is done it
+   changes by the mean over the lanes that had samples, in the fixed tree. Start, step and finish are collective. */
+PetscErrorCode rt_state_start(RtTrainer *t);
+PetscErrorCode rt_state_finish(RtTrainer *t);
+/* Any thread: what a lane says, which has run. */
+void rt_state_push(RtTrainer *t, const RtTrainerLane *lane, int thread, int number);
+/* All lanes were pushed. skip: the step does not count. */
+PetscErrorCode rt_state_step(RtTrainer *t, bool skip);
+
+/* Name sums and columns, and give each term its own. */
+void rt_history_name(RtTrainer *t);
 /* Collective. Write the history of `records` epochs. */
 PetscErrorCode rt_history_write(RtTrainer *t);
 /* Collective. Remove that of an earlier run, where this one has no record. */

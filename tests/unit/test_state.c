@@ -1,62 +1,13 @@
 /* State: an operator made here keeps a running mean of its columns. What it is in a graph, how runs say what becomes of
    it, that steps take the mean over lanes, and that it is written and read. */
+#include "centre.h"
 #include "support.h"
-
-#include "graph/op.h"
 
 #include <math.h>
 #include <retort/onnx.h>
 #include <retort/plan.h>
 
 enum { WIDTH = 5, ROWS = 4, LANES = 7 };
-
-/* y = x - mean, in training the mean of the run's own rows; input 1 is the running mean. */
-static PetscErrorCode shape(RtStep *step)
-{
-  PetscFunctionBegin;
-  RtCheck(step->in[1]->size == step->in[0]->dim[1], "node '%s': its state does not fit", step->name);
-  step->out[0]->type = RT_FLOAT;
-  step->out[0]->ndim = 2;
-  step->out[0]->dim[0] = step->in[0]->dim[0];
-  step->out[0]->dim[1] = step->in[0]->dim[1];
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode forward(const RtStep *step, RtWork *work)
-{
-  const float *x = rt_op_data(work, step->in[0]), *running = rt_op_data(work, step->in[1]);
-  float *y = rt_op_data(work, step->out[0]), *change = rt_op_change(work, step, 1);
-  int64_t rows = step->in[0]->dim[0], width = step->in[0]->dim[1];
-
-  PetscFunctionBegin;
-  for (int64_t i = 0; i < width; i++) {
-    float mean = running[i];
-
-    if (change) {
-      mean = 0;
-      for (int64_t r = 0; r < rows; r++) mean += x[r * width + i] / (float)rows;
-      change[i] = 0.25f * (mean - running[i]);
-    }
-    for (int64_t r = 0; r < rows; r++) y[r * width + i] = x[r * width + i] - mean;
-  }
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode backward(const RtStep *step, RtWork *work)
-{
-  PetscFunctionBegin;
-  if (rt_op_din(work, step, 0))
-    memcpy(rt_op_din(work, step, 0), rt_op_dout(work, step->out[0]), (size_t)step->out[0]->size * sizeof(float));
-  PetscFunctionReturn(0);
-}
-
-static const RtOp centre = {.type = "TestCentre",
-                            .inputs_min = 2,
-                            .inputs_max = 2,
-                            .state = 1 << 1,
-                            .shape = shape,
-                            .forward = forward,
-                            .backward = backward};
 
 /* Two of them, the first behind a product; a state that nothing which is trained reads stands between. */
 static RtGraph *make(int state[2])
@@ -127,7 +78,7 @@ static void test_steps(void)
   for (int i = 0; i < 3; i++) {
     rt_support_normal(LANES * ROWS * WIDTH, x);
     step(graph, plan, work, x, sum, want);
-    rt_graph_change_state(graph, sum, LANES);
+    rt_graph_change_state(graph, 0, graph->state_flat, sum, LANES);
     for (int k = 0; k < WIDTH; k++)
       RT_TEST_CHECK(fabs(graph->state[k] - want[k]) < 1e-6, "step %d: %g, not %g", i, (double)graph->state[k], want[k]);
     RT_TEST_CHECK(!memcmp(other, graph->state + 16, sizeof(other)), "a state that no step reads has moved");
@@ -175,8 +126,8 @@ static PetscErrorCode test(int argc, char **argv)
   static const RtOp none = {.type = "TestNone"};
 
   (void)argc, (void)argv;
-  RT_MUST(rt_registry_add(&centre));
-  RT_TEST_SAYS(rt_registry_add(&centre), RT_ERR_FAILED, "TestCentre|already");
+  RT_MUST(rt_registry_add(&rt_centre));
+  RT_TEST_SAYS(rt_registry_add(&rt_centre), RT_ERR_FAILED, "TestCentre|already");
   RT_TEST_SAYS(rt_registry_add(&none), RT_ERR_FAILED, "without");
   test_kinds();
   test_steps();
