@@ -1,5 +1,7 @@
 #include "label/here.h"
 
+#include "core/memory.h"
+#include "core/simd.h"
 #include "model/binding.h"
 
 struct RtHere {
@@ -8,7 +10,8 @@ struct RtHere {
   RtFieldRead *read;
   RtPlan *plan;
   int taps, workers;
-  RtWork **work; /* [workers] */
+  RtWork **work;  /* [workers] */
+  float *average; /* [graph->flat] parameters that go after the student's; NULL: none */
 };
 
 static void *input(void *context, int worker, int i)
@@ -58,7 +61,44 @@ static PetscErrorCode start(void *context, int64_t rows, int workers, int *taps,
   h->workers = workers;
   PetscCall(PetscCalloc1(workers, &h->work));
   for (int w = 0; w < workers; w++) PetscCall(rt_work_create(h->plan, &h->work[w]));
-  PetscCall(rt_plan_set_parameters(h->plan, h->params.graph->parameter));
+  if (h->params.decay > 0) {
+    PetscCall(rt_memory_create((size_t)(h->params.graph->flat + 1) * sizeof(float), &h->average));
+    PetscCall(PetscArraycpy(h->average, h->params.graph->parameter, h->params.graph->flat));
+  }
+  PetscCall(rt_plan_set_parameters(h->plan, h->average ? h->average : h->params.graph->parameter));
+  PetscFunctionReturn(0);
+}
+
+RT_SIMD static void approach(int64_t count, float part, const float *to, float *from)
+{
+  for (int64_t i = 0; i < count; i++) from[i] += part * (to[i] - from[i]);
+}
+
+static PetscErrorCode follow(void *context, int64_t step, const float *parameter)
+{
+  const RtHere *h = context;
+  const double decay = PetscMin(1 - 1 / (double)(step + 2), h->params.decay);
+
+  PetscFunctionBegin;
+  approach(h->params.graph->flat, (float)(1 - decay), parameter, h->average);
+  PetscCall(rt_plan_set_parameters(h->plan, h->average));
+  PetscFunctionReturn(0);
+}
+
+static float *kept(void *context, int64_t *count)
+{
+  const RtHere *h = context;
+
+  *count = h->params.graph->flat;
+  return h->average;
+}
+
+static PetscErrorCode taken(void *context)
+{
+  const RtHere *h = context;
+
+  PetscFunctionBegin;
+  PetscCall(rt_plan_set_parameters(h->plan, h->average));
   PetscFunctionReturn(0);
 }
 
@@ -66,9 +106,14 @@ static PetscErrorCode bind(RtHere *h)
 {
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(h->params.graph->inputs, &h->read));
-  PetscCall(rt_binding_reads(h->params.graph, h->params.info, "teacher", h->read));
+  PetscCall(rt_binding_reads(h->params.graph, h->params.info, h->params.role, h->read));
   h->teacher = (RtTeacher){
       .context = h, .reads = h->params.graph->inputs, .read = h->read, .start = start, .input = input, .fill = fill};
+  if (h->params.decay > 0) {
+    h->teacher.follow = follow;
+    h->teacher.kept = kept;
+    h->teacher.taken = taken;
+  }
   PetscFunctionReturn(0);
 }
 
@@ -97,6 +142,7 @@ PetscErrorCode rt_here_destroy(RtHere **here)
   PetscCall(rt_plan_destroy(&h->plan));
   PetscCall(PetscFree(h->work));
   PetscCall(PetscFree(h->read));
+  PetscCall(rt_memory_destroy(&h->average));
   PetscCall(PetscFree(*here));
   PetscFunctionReturn(0);
 }

@@ -1,5 +1,7 @@
-/* A teacher that runs where its student is trained: it sees each view as the student does, and keeps nothing. Not
-   collective. */
+/* A teacher that runs where its student is trained: it sees each view as the student does, and keeps nothing. It may be
+   the student's own moving average (Tarvainen and Valpola: "Mean teachers are better role models", arXiv 1703.01780),
+   whose parameters become, after step s from 0, a p' + (1 - a) p with a = min(1 - 1 / (s + 2), decay): p' those of
+   before, p the student's. Dropout rests in it. Not collective. */
 #ifndef RT_LABEL_HERE_H
 #define RT_LABEL_HERE_H
 
@@ -11,9 +13,11 @@ typedef struct RtHere RtHere;
 
 typedef struct {
   const RtGraph *graph;      /* must outlive the teacher */
+  const char *role;          /* teacher, or student where it is its average: for messages */
   const RtDatasetInfo *info; /* that its inputs are bound to */
   const RtTerms *terms;      /* whose taps are computed */
   RtPrecision precision;
+  double decay; /* of the moving average; 0: the parameters stay */
 } RtHereParams;
 
 /* Errors, also of its start: a tap that the teacher does not have, or that has no row of floats for each sample. */

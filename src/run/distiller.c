@@ -79,10 +79,13 @@ static PetscErrorCode bind(const RtJob *job, const RtTrainset *data, RtGraph **g
   PetscFunctionReturn(0);
 }
 
-/* The teacher that runs beside the student. */
-static PetscErrorCode start_here(const RtJob *job, const RtTrainset *data, Soft *soft, RtTrainerParams *params)
+/* The teacher that runs beside the student: a model of its own, or the moving average of what is trained. */
+static PetscErrorCode start_here(const RtJob *job, const RtTrainset *data, const RtGraph *student, Soft *soft,
+                                 RtTrainerParams *params)
 {
+  const bool self = rt_training_teacher(job->options) == RT_TRAINING_SELF;
   RtHereParams here = {.graph = soft->teacher,
+                       .role = "teacher",
                        .info = data->info,
                        .terms = &params->terms,
                        .precision = strcmp(rt_options_text(job->options, "label", "precision"), "bf16")
@@ -90,8 +93,15 @@ static PetscErrorCode start_here(const RtJob *job, const RtTrainset *data, Soft 
                                         : RT_PRECISION_BF16};
 
   PetscFunctionBegin;
-  if (!soft->teacher) PetscFunctionReturn(0);
-  PetscCall(rt_trainset_check_views(&data->augment, data->info, soft->teacher, "teacher"));
+  if (self) {
+    here.graph = student;
+    here.role = "student";
+    here.precision = params->precision;
+    here.decay = rt_options_real(job->options, "distill", "decay");
+    params->self = here.decay == 0;
+  }
+  if (!here.graph || params->self) PetscFunctionReturn(0);
+  if (!self) PetscCall(rt_trainset_check_views(&data->augment, data->info, soft->teacher, "teacher"));
   PetscCall(rt_here_create(&here, &soft->here));
   params->teacher = rt_here_teacher(soft->here);
   PetscFunctionReturn(0);
@@ -101,12 +111,13 @@ static PetscErrorCode start_here(const RtJob *job, const RtTrainset *data, Soft 
 static PetscErrorCode attach(const RtJob *job, const RtTrainset *data, const Soft *soft, const RtGraph *graph,
                              RtTrainerParams *params, RtGraph **trained)
 {
+  const bool self = rt_training_teacher(job->options) == RT_TRAINING_SELF;
   int64_t from[RT_TERMS], to[RT_TERMS];
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *trained = NULL;
-  error = rt_training_ends(&params->terms, graph, soft->teacher, from, to);
+  error = rt_training_ends(&params->terms, graph, self ? graph : soft->teacher, from, to);
   for (int k = 0; k < params->terms.count; k++)
     if (!to[k]) to[k] = soft->width; /* of a store: logits */
   if (!error && rt_regressor_needed(&params->terms, from, to)) {
@@ -133,7 +144,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, Soft *soft, RtTr
   if (*stopped) PetscFunctionReturn(0);
   error = attach(job, data, soft, graph, params, &trained);
   if (!error) error = bind(job, data, &graph);
-  if (!error) error = rt_message_agree(job->comm, start_here(job, data, soft, params));
+  if (!error) error = rt_message_agree(job->comm, start_here(job, data, trained ? trained : graph, soft, params));
   if (!error) {
     rt_recipe_say(graph, "student");
     rt_training_say(job, params, graph, data->sampler.count);
@@ -143,6 +154,7 @@ static PetscErrorCode train(const RtJob *job, RtTrainset *data, Soft *soft, RtTr
   if (!error && !result.stopped)
     error = rt_model_write(job, "student", params->record, result.best_epoch, result.accuracy, graph);
   if (!error && !result.stopped) error = clean(job, params);
+  PetscCall(rt_here_destroy(&soft->here)); /* which may run one of them */
   PetscCall(rt_graph_destroy(&graph));
   PetscCall(rt_graph_destroy(&trained));
   PetscCall(error);
@@ -156,7 +168,8 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   Soft soft = {.width = 0};
   char start[RT_HASH_TEXT] = "", name[RT_FILES_NAME], *record = NULL;
   const char *model = rt_options_text(job->options, "student", "model");
-  const bool here = rt_training_teacher(job->options) == RT_TRAINING_HERE;
+  const RtTrainingTeacher teacher = rt_training_teacher(job->options);
+  const bool store = teacher == RT_TRAINING_STORE, here = teacher == RT_TRAINING_HERE || teacher == RT_TRAINING_SELF;
   int views = (int)rt_options_int(job->options, "label", "views");
   PetscErrorCode error;
   bool done = false;
@@ -166,10 +179,10 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   PetscCall(rt_training_params(job, "distill", "student", &params));
   PetscCall(rt_training_terms(job, data->info, &params.terms));
   PetscCall(rt_trainer_check(&params, job->size, NULL));
-  error = rt_terms_teacher(&params.terms) ? read_teacher(job, data, &soft) : 0;
+  error = store || teacher == RT_TRAINING_HERE ? read_teacher(job, data, &soft) : 0;
   if (!error && model[0]) error = rt_model_hash(job, "student", model, start);
   if (here && !rt_options_given(job->options, "label", "views")) views = 0; /* a new one each epoch */
-  if (!error) error = rt_trainset_plan(job, "distill", views, here ? 0 : soft.width, data);
+  if (!error) error = rt_trainset_plan(job, "distill", views, store ? soft.width : 0, data);
   if (!error)
     error =
         rt_training_record(job, RT_CONTENT_STUDENT, data->source.window, data->info->hash, soft.hash, start, &record);
@@ -178,10 +191,9 @@ static PetscErrorCode distill(const RtJob *job, RtTrainset *data, bool *stopped)
   if (!error && done)
     rt_message_print("student: %s/%s is done already", job->dir, rt_files_name(RT_FILES_MODEL, "student", name));
   if (!error && done) error = clean(job, &params);
-  if (!error && !done && soft.width && !here) error = load_labels(job, data, &soft, stopped);
+  if (!error && !done && store) error = load_labels(job, data, &soft, stopped);
   if (!error && !done && !*stopped) error = train(job, data, &soft, &params, stopped);
   PetscCall(PetscFree(record));
-  PetscCall(rt_here_destroy(&soft.here));
   PetscCall(rt_graph_destroy(&soft.teacher));
   PetscCall(rt_memory_destroy(&soft.logits));
   PetscCall(error);
@@ -203,6 +215,7 @@ static PetscErrorCode sketch(const RtJob *job, const RtDatasetInfo *info, int wi
 
 PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, const RtGraph *teacher)
 {
+  const bool self = rt_training_teacher(job->options) == RT_TRAINING_SELF;
   RtTrainerParams params;
   RtGraph *student = NULL;
   PetscErrorCode error;
@@ -216,7 +229,7 @@ PetscErrorCode rt_distiller_check(const RtJob *job, const RtDatasetInfo *info, c
   PetscCall(rt_training_params(job, "distill", "student", &params));
   PetscCall(rt_training_terms(job, info, &params.terms));
   PetscCall(sketch(job, info, width, &student));
-  error = rt_training_ends(&params.terms, student, teacher, from, to);
+  error = rt_training_ends(&params.terms, student, self ? student : teacher, from, to);
   if (!error && student) error = rt_training_freeze(job, "student", student);
   if (!error) error = rt_trainer_check(&params, job->size, student);
   PetscCall(rt_graph_destroy(&student));

@@ -14,12 +14,18 @@ enum { TRAIN, LABEL, DISTILL, EVAL, STAGES };
 
 static const char *const stage_name[STAGES] = {"train", "label", "distill", "eval"};
 
-static bool is_needed(const RtOptions *options, int stage)
+/* Whether there is a model besides the student. */
+static bool has_teacher(const RtOptions *options)
 {
   const RtTrainingTeacher teacher = rt_training_teacher(options);
 
-  if (stage == TRAIN) return teacher != RT_TRAINING_ALONE && !rt_options_text(options, "teacher", "model")[0];
-  if (stage == LABEL) return teacher == RT_TRAINING_STORE;
+  return teacher != RT_TRAINING_ALONE && teacher != RT_TRAINING_SELF;
+}
+
+static bool is_needed(const RtOptions *options, int stage)
+{
+  if (stage == TRAIN) return has_teacher(options) && !rt_options_text(options, "teacher", "model")[0];
+  if (stage == LABEL) return rt_training_teacher(options) == RT_TRAINING_STORE;
   return stage != EVAL || rt_options_text(options, "data", "test")[0];
 }
 
@@ -63,7 +69,7 @@ static PetscErrorCode sketch_teacher(const RtJob *job, const RtDatasetInfo *info
 }
 
 /* What a later stage would refuse is said before the first one works for hours. */
-static PetscErrorCode check(const RtJob *job, bool own, bool hard_only, bool tested)
+static PetscErrorCode check(const RtJob *job, bool own, bool alone, bool tested)
 {
   RtTrainset data;
   RtGraph *teacher = NULL;
@@ -71,9 +77,9 @@ static PetscErrorCode check(const RtJob *job, bool own, bool hard_only, bool tes
 
   PetscFunctionBegin;
   PetscCall(rt_trainset_open(job, "distill", &data));
-  if (own || !hard_only) error = sketch_teacher(job, data.info, own, &teacher);
-  if (!error && !hard_only) error = check_labels(job, &data, teacher);
-  if (!error) error = rt_distiller_check(job, data.info, hard_only ? NULL : teacher);
+  if (own || !alone) error = sketch_teacher(job, data.info, own, &teacher);
+  if (!error && !alone) error = check_labels(job, &data, teacher);
+  if (!error) error = rt_distiller_check(job, data.info, alone ? NULL : teacher);
   if (!error && tested && teacher) error = rt_evaluator_check(job, data.info, teacher);
   PetscCall(rt_graph_destroy(&teacher));
   PetscCall(rt_trainset_close(&data));
@@ -87,16 +93,16 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
                                                                   rt_evaluator_run};
   bool teacher = rt_options_text(job->options, "teacher", "model")[0] != 0;
   bool tested = rt_options_text(job->options, "data", "test")[0] != 0;
-  bool hard_only = rt_training_teacher(job->options) == RT_TRAINING_ALONE;
+  bool alone = !has_teacher(job->options);
   double seconds[STAGES];
   char name[2][RT_FILES_NAME];
 
   PetscFunctionBegin;
   *stopped = false;
-  if (hard_only && !teacher && tested && rt_options_bool(job->options, "eval", "cka"))
-    RtUsage("-eval_cka compares teacher and student, but with -distill_alpha 0 there is no teacher: leave it out, or "
+  if (alone && !teacher && tested && rt_options_bool(job->options, "eval", "cka"))
+    RtUsage("-eval_cka compares teacher and student, but the job has no teacher: leave it out, or "
             "name one with -teacher_model");
-  PetscCall(check(job, teacher, hard_only, tested));
+  PetscCall(check(job, teacher, alone, tested));
   for (int s = 0; s < STAGES && !*stopped; s++) {
     double start = MPI_Wtime();
 
@@ -113,8 +119,8 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
     if (!isnan(seconds[s])) rt_message_print("%-10s %7.1f", stage_name[s], seconds[s]);
   rt_message_print("%s", "");
   rt_message_print("models     %s/%s%s%s", job->dir, rt_files_name(RT_FILES_MODEL, "student", name[0]),
-                   hard_only || teacher ? "" : ", ",
-                   hard_only || teacher ? "" : rt_files_name(RT_FILES_MODEL, "teacher", name[1]));
+                   alone || teacher ? "" : ", ",
+                   alone || teacher ? "" : rt_files_name(RT_FILES_MODEL, "teacher", name[1]));
   rt_message_print("results    %s/%s%s%s", job->dir, rt_files_name(RT_FILES_HISTORY, "student", name[0]),
                    tested ? ", " : "", tested ? rt_files_name(RT_FILES_EVAL, NULL, name[1]) : "");
   rt_message_print("report     python3 analysis/report.py %s", job->dir);

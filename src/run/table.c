@@ -26,7 +26,7 @@ static const char *selections(void)
 }
 static const char *teachers(void)
 {
-  return "store|here";
+  return "store|here|self";
 }
 static const char *reductions(void)
 {
@@ -286,8 +286,11 @@ static const RtOption table[] = {
     {"distill_terms_*_label", RT_OPTION_TEXT, "", 0, 0, NULL, DISTILL, STUDENT,
      "field of the dataset that it is compared with instead: target for mse"},
     {"distill_teacher", RT_OPTION_CHOICE, "store", 0, 0, teachers, DISTILL, STUDENT,
-     "store: soft labels are read; here: the teacher runs beside the student, all its taps are there, and each epoch "
-     "sees new views unless label_views says how many"},
+     "store: soft labels are read; here: the teacher runs beside the student, all its taps are there; self: the "
+     "student "
+     "teaches itself; with both each epoch sees new views unless label_views says how many"},
+    {"distill_decay", RT_OPTION_REAL, "0", 0, 0.999999, NULL, DISTILL, STUDENT,
+     "teacher self: decay of the student's moving average, which is then the teacher; 0: taps of the student as it is"},
     {"distill_memory", RT_OPTION_SIZE, "0", 0, MOST, NULL, DISTILL, 0,
      "where lanes meet (rkd): bytes of their buffers that a rank may keep from forward to backward; with less they run "
      "forward again; 0: no limit"},

@@ -54,6 +54,10 @@ PetscErrorCode rt_training_params(const RtJob *job, const char *section, const c
 
 RtTrainingTeacher rt_training_teacher(const RtOptions *o)
 {
+  static const struct {
+    const char *name;
+    RtTrainingTeacher teacher;
+  } kind[] = {{"here", RT_TRAINING_HERE}, {"self", RT_TRAINING_SELF}};
   const char *name[RT_TERMS];
   int count = PetscMin(RT_TERMS, rt_options_names(o, "distill_terms", name, RT_TERMS));
   bool reads = !count && rt_options_real(o, "distill", "alpha") != 0;
@@ -66,7 +70,9 @@ RtTrainingTeacher rt_training_teacher(const RtOptions *o)
                       strcmp(rt_options_text(o, prefix, "label"), "target") != 0);
   }
   if (!reads) return RT_TRAINING_ALONE;
-  return strcmp(rt_options_text(o, "distill", "teacher"), "here") ? RT_TRAINING_STORE : RT_TRAINING_HERE;
+  for (size_t i = 0; i < sizeof(kind) / sizeof(*kind); i++)
+    if (!strcmp(rt_options_text(o, "distill", "teacher"), kind[i].name)) return kind[i].teacher;
+  return RT_TRAINING_STORE;
 }
 
 /* Numbers in a row of a tap. */

@@ -9,7 +9,7 @@
 PetscErrorCode rt_training_params(const RtJob *job, const char *section, const char *role, RtTrainerParams *params);
 
 /* What the student is compared with. */
-typedef enum { RT_TRAINING_ALONE, RT_TRAINING_STORE, RT_TRAINING_HERE } RtTrainingTeacher;
+typedef enum { RT_TRAINING_ALONE, RT_TRAINING_STORE, RT_TRAINING_HERE, RT_TRAINING_SELF } RtTrainingTeacher;
 RtTrainingTeacher rt_training_teacher(const RtOptions *options);
 
 /* Numbers in the rows of both ends of each term: from, of the student, and to, of the teacher; 0 where a model is NULL,

@@ -116,6 +116,15 @@ static PetscErrorCode scatter_moment(RtTrainer *t, int m, const float *whole)
   PetscFunctionReturn(0);
 }
 
+/* What a teacher that goes after the student keeps; NULL: there is none. */
+static float *kept_by_teacher(const RtTrainer *t, int64_t *count)
+{
+  const RtTeacher *teacher = t->params->teacher;
+
+  *count = 0;
+  return teacher && teacher->kept ? teacher->kept(teacher->context, count) : NULL;
+}
+
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static PetscErrorCode write_file(const RtCheckpoint *c)
@@ -148,6 +157,7 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   RtCheckpoint *c = t->checkpoint;
   char folder[PETSC_MAX_PATH_LEN];
   RtSnapshot *s;
+  int64_t kept;
 
   PetscFunctionBegin;
   if (!c->background) {
@@ -169,6 +179,7 @@ static PetscErrorCode copy_state(const RtTrainer *t, const RtExact *sum)
   memcpy(s->sum, sum, sizeof(s->sum));
   PetscCall(PetscArraycpy(s->parameter, t->parameter, s->flat));
   PetscCall(PetscArraycpy(s->state, t->graph->state, s->state_flat));
+  if (s->kept) PetscCall(PetscArraycpy(s->teacher, kept_by_teacher(t, &kept), s->kept));
   PetscCall(PetscArraycpy(s->history, t->history, s->records * t->columns));
   PetscFunctionReturn(0);
 }
@@ -295,8 +306,9 @@ static PetscErrorCode read_files(RtTrainer *t, bool *found)
 static PetscErrorCode take_state(RtTrainer *t)
 {
   const RtSnapshot *s = t->checkpoint->state;
-  int64_t counter[3] = {0};
+  int64_t counter[3] = {0}, kept;
   double best[2] = {0};
+  float *teacher = kept_by_teacher(t, &kept);
 
   PetscFunctionBegin;
   if (t->rank == ROOT) {
@@ -305,6 +317,7 @@ static PetscErrorCode take_state(RtTrainer *t)
     memcpy(t->sum, s->sum, sizeof(t->sum)); /* over all ranks: they stay on this one */
     PetscCall(PetscArraycpy(t->parameter, s->parameter, s->flat));
     PetscCall(PetscArraycpy(t->graph->state, s->state, s->state_flat));
+    if (kept) PetscCall(PetscArraycpy(teacher, s->teacher, kept));
     if (s->best_epoch) PetscCall(PetscArraycpy(t->best, s->best, s->flat));
     if (s->best_epoch) PetscCall(PetscArraycpy(t->best_state, s->best_state, s->state_flat));
     PetscCall(PetscArraycpy(t->history, s->history, s->records * t->columns));
@@ -319,6 +332,8 @@ static PetscErrorCode take_state(RtTrainer *t)
   PetscCallMPI(MPI_Bcast(t->history, (int)t->records * t->columns, MPI_DOUBLE, ROOT, t->comm));
   PetscCall(spread(t, t->graph->flat, t->parameter));
   PetscCall(spread(t, t->graph->state_flat, t->graph->state));
+  PetscCall(spread(t, kept, teacher));
+  if (kept) PetscCall(t->params->teacher->taken(t->params->teacher->context));
   if (t->best_epoch) PetscCall(spread(t, t->graph->flat, t->best));
   if (t->best_epoch) PetscCall(spread(t, t->graph->state_flat, t->best_state));
   for (int m = 0; m < t->params->optimizer->moments; m++)

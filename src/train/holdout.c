@@ -47,11 +47,11 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
   PetscFunctionBegin;
   (void)at;
   for (int64_t r = 0; r < rows; r += t->rows) {
-    const float *tap[RT_TERMS + 1];
+    const float *tap[RT_OBJECTIVE_TAPS], *self[RT_TERMS];
     RtObjectiveRows piece = {.rows = PetscMin(t->rows, rows - r),
                              .sample = sample + r,
                              .tap = tap,
-                             .teacher = lane->teacher,
+                             .teacher = o->self ? self : lane->teacher,
                              .label = lane->label,
                              .target = lane->target,
                              .step = t->full ? 0 : PetscMax(0, t->step - 1),
@@ -61,6 +61,7 @@ static PetscErrorCode add_rows(void *context, int thread, int64_t at, int64_t ro
 
     for (int i = 0; i < o->taps; i++) tap[i] = row[i] + r * o->width[i];
     PetscCall(ask_teacher(sink, thread, piece.rows, sample + r));
+    if (o->self) rt_objective_own(o, tap, self);
     PetscCall(rt_meeting_alone(o, &piece, &lane->alone));
     PetscCall(rt_objective_evaluate(o, &piece, &lane->alone.met, &lane->objective, &sums));
     rt_exact_add(&sink->sum[thread][RT_SUM_TOTAL], sums.total);

@@ -13,12 +13,34 @@ static int place_of(RtObjective *o, int value)
   return o->taps++;
 }
 
-PetscErrorCode rt_objective_create(const RtTerms *terms, const RtGraph *student, RtObjective *objective)
+/* What the student is compared with of its own. */
+static PetscErrorCode place_own(const RtGraph *student, RtObjective *o)
+{
+  const char *name[RT_TERMS];
+
+  PetscFunctionBegin;
+  o->teachers = rt_terms_teachers(o->terms, name);
+  for (int i = 0; i < o->teachers; i++) {
+    int value;
+
+    PetscCall(rt_tap_find(student, name[i], "student as its own teacher", &value));
+    o->own[i] = place_of(o, value);
+  }
+  for (int k = 0; k < o->terms->count; k++) {
+    const int i = rt_terms_teacher_of(o->terms, k);
+
+    RtCheck(i < 0 || o->own[i] != o->student[k], "the term '%s' compares '%s' of the student with itself",
+            o->terms->term[k].name, o->terms->term[k].teacher);
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_objective_create(const RtTerms *terms, const RtGraph *student, bool self, RtObjective *objective)
 {
   RtObjective *o = objective;
 
   PetscFunctionBegin;
-  *o = (RtObjective){.terms = terms};
+  *o = (RtObjective){.terms = terms, .self = self};
   (void)place_of(o, rt_tap_logits(student));
   for (int k = 0; k < terms->count; k++) {
     int value = -1;
@@ -27,7 +49,13 @@ PetscErrorCode rt_objective_create(const RtTerms *terms, const RtGraph *student,
     o->student[k] = place_of(o, value);
     o->tap[o->student[k]].gradient = true;
   }
+  if (self) PetscCall(place_own(student, o));
   PetscFunctionReturn(0);
+}
+
+void rt_objective_own(const RtObjective *objective, const float *const *tap, const float **teacher)
+{
+  for (int i = 0; i < objective->teachers; i++) teacher[i] = tap[objective->own[i]];
 }
 
 /* Widths of the teacher's taps, and whether those that are compared fit. */
@@ -38,9 +66,9 @@ static PetscErrorCode bind_teacher(int teachers, const int *teacher_width, RtObj
   PetscFunctionBegin;
   o->teachers = rt_terms_teachers(o->terms, name);
   for (int i = 0; i < o->teachers; i++) {
-    RtCheck(i < teachers, "the store keeps the teacher's logits alone: the tap '%s' needs -distill_teacher here",
-            name[i]);
-    o->teacher_width[i] = teacher_width[i];
+    RtCheck(o->self || i < teachers,
+            "the store keeps the teacher's logits alone: the tap '%s' needs -distill_teacher here", name[i]);
+    o->teacher_width[i] = o->self ? o->width[o->own[i]] : teacher_width[i];
   }
   for (int k = 0; k < o->terms->count; k++) {
     const RtTerm *term = &o->terms->term[k];
@@ -88,7 +116,7 @@ PetscErrorCode rt_objective_work_destroy(RtObjectiveWork *work)
 {
   PetscFunctionBegin;
   PetscCall(PetscFree(work->value));
-  for (int i = 0; i <= RT_TERMS; i++) PetscCall(PetscFree(work->gradient[i]));
+  for (int i = 0; i < RT_OBJECTIVE_TAPS; i++) PetscCall(PetscFree(work->gradient[i]));
   PetscFunctionReturn(0);
 }
 

@@ -7,24 +7,33 @@
 
 #include <retort/plan.h>
 
-/* Tap 0 is `logits`, by which accuracy is counted; further taps are those that terms name, each value once. */
+enum { RT_OBJECTIVE_TAPS = 2 * RT_TERMS + 1 };
+
+/* Tap 0 is `logits`, by which accuracy is counted; further taps are those that terms name, each value once: of the
+   student, and of the teacher too where the student teaches itself. */
 typedef struct {
   const RtTerms *terms;
   int taps;
-  RtTap tap[RT_TERMS + 1];
-  int width[RT_TERMS + 1]; /* numbers in a row of each */
-  int student[RT_TERMS];   /* tap of each term */
-  int teachers;            /* taps of the teacher */
+  RtTap tap[RT_OBJECTIVE_TAPS];
+  int width[RT_OBJECTIVE_TAPS]; /* numbers in a row of each */
+  int student[RT_TERMS];        /* tap of each term */
+  int teachers;                 /* taps of the teacher */
   int teacher_width[RT_TERMS];
   int teacher[RT_TERMS]; /* that of each term; -1: none */
+  bool self;             /* the student is the teacher */
+  int own[RT_TERMS];     /* then, where in `tap` each tap of the teacher is */
 } RtObjective;
 
 /* terms must outlive the objective. rt_objective_bind completes it, once there is a plan with its taps.
-   width: [teachers] numbers in a row of the teacher's taps. Errors: a tap that the student does not have, or that has
+   self: taps of the teacher are the student's own. width: [teachers] numbers in a row of the teacher's taps, unless
+   they are. Errors: a tap that the student does not have, or that has
    no row for each sample, or another width than what it is compared with. */
-PetscErrorCode rt_objective_create(const RtTerms *terms, const RtGraph *student, RtObjective *objective);
+PetscErrorCode rt_objective_create(const RtTerms *terms, const RtGraph *student, bool self, RtObjective *objective);
 PetscErrorCode rt_objective_bind(const RtPlan *plan, int64_t batch, int teachers, const int *width,
                                  RtObjective *objective);
+
+/* Where the student teaches itself: rows of the teacher's taps among those of the student's. */
+void rt_objective_own(const RtObjective *objective, const float *const *tap, const float **teacher);
 
 /* Some rows, and what is known of them. */
 typedef struct {
@@ -53,8 +62,8 @@ bool rt_objective_finite(const RtObjective *objective, const RtObjectiveSums *su
 
 /* What one thread works with, for up to so many rows. */
 typedef struct {
-  double *value;                  /* [terms][rows] */
-  double *gradient[RT_TERMS + 1]; /* [rows, width] of each tap that a term reads; NULL for others */
+  double *value;                       /* [terms][rows] */
+  double *gradient[RT_OBJECTIVE_TAPS]; /* [rows, width] of each tap that a term reads; NULL for others */
 } RtObjectiveWork;
 PetscErrorCode rt_objective_work_create(const RtObjective *objective, int64_t rows, RtObjectiveWork *work);
 PetscErrorCode rt_objective_work_destroy(RtObjectiveWork *work);

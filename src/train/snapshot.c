@@ -38,6 +38,9 @@ PetscErrorCode rt_snapshot_create(const RtTrainer *t, RtSnapshot **snapshot)
   PetscCall(rt_memory_create(bytes, &s->parameter));
   if (t->best) PetscCall(rt_memory_create(bytes, &s->best));
   PetscCall(PetscMalloc2(s->state_flat, &s->state, s->state_flat, &s->best_state));
+  if (t->params->teacher && t->params->teacher->kept)
+    (void)t->params->teacher->kept(t->params->teacher->context, &s->kept);
+  if (s->kept) PetscCall(rt_memory_create((size_t)s->kept * sizeof(float), &s->teacher));
   for (int m = 0; m < s->moments; m++) PetscCall(rt_memory_create(bytes, &s->moment[m]));
   PetscCall(PetscCalloc1(s->epochs * s->columns, &s->history));
   PetscFunctionReturn(0);
@@ -53,6 +56,7 @@ PetscErrorCode rt_snapshot_destroy(RtSnapshot **snapshot)
   PetscCall(rt_memory_destroy(&s->best));
   for (int m = 0; m < 2; m++) PetscCall(rt_memory_destroy(&s->moment[m]));
   PetscCall(PetscFree2(s->state, s->best_state));
+  PetscCall(rt_memory_destroy(&s->teacher));
   PetscCall(PetscFree(s->history));
   PetscCall(PetscFree(*snapshot));
   PetscFunctionReturn(0);
@@ -121,6 +125,11 @@ static PetscErrorCode put_all(RtArchive *archive, const RtSnapshot *s)
     PetscCall(put(archive, "best_parameters", "parameters of the best epoch", "flat", RT_ARCHIVE_FLOAT, s->best));
   for (int m = 0; m < s->moments; m++)
     PetscCall(put(archive, moment_name[m], "state of the optimizer", "flat", RT_ARCHIVE_FLOAT, s->moment[m]));
+  if (s->kept) {
+    PetscCall(rt_archive_dimension(archive, "teacher_flat", s->kept));
+    PetscCall(put(archive, "teacher", "parameters of the teacher that goes after the student", "teacher_flat",
+                  RT_ARCHIVE_FLOAT, s->teacher));
+  }
   if (!s->state_flat) PetscFunctionReturn(0);
   PetscCall(rt_archive_dimension(archive, "state_flat", s->state_flat));
   PetscCall(put(archive, "state", "running statistics of the model", "state_flat", RT_ARCHIVE_FLOAT, s->state));
@@ -249,6 +258,7 @@ static PetscErrorCode get_numbers(RtSnapshot *s, const char *path, const RtArchi
   if (s->best_epoch) PetscCall(rt_archive_get(archive, "best_parameters", RT_ARCHIVE_FLOAT, s->flat, s->best));
   for (int m = 0; m < s->moments; m++)
     PetscCall(rt_archive_get(archive, moment_name[m], RT_ARCHIVE_FLOAT, s->flat, s->moment[m]));
+  if (s->kept) PetscCall(rt_archive_get(archive, "teacher", RT_ARCHIVE_FLOAT, s->kept, s->teacher));
   if (!s->state_flat) PetscFunctionReturn(0);
   PetscCall(rt_archive_get(archive, "state", RT_ARCHIVE_FLOAT, s->state_flat, s->state));
   if (s->best_epoch) PetscCall(rt_archive_get(archive, "best_state", RT_ARCHIVE_FLOAT, s->state_flat, s->best_state));

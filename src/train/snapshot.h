@@ -21,6 +21,8 @@ typedef struct {
   RtExact sum[RT_SUMS_MOST]; /* over all ranks */
   float *parameter, *best;   /* [flat] best: NULL where the last epoch is kept */
   float *state, *best_state; /* [state_flat] */
+  int64_t kept;              /* numbers in what a teacher that goes after the student keeps */
+  float *teacher;            /* [kept] */
   float *moment[2];          /* [flat] */
   double *history;           /* [epochs][columns], of which `records` are filled */
 } RtSnapshot;

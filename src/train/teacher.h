@@ -17,6 +17,12 @@ typedef struct {
   void *(*input)(void *context, int worker, int i);
   /* Any thread. Fill the rows that stand in its inputs. row: [taps] where they are, until the worker's next call. */
   PetscErrorCode (*fill)(void *context, int worker, const float **row);
+  /* After step `step`, from 0, when no thread runs: the student's parameters are now these. NULL: the teacher stays. */
+  PetscErrorCode (*follow)(void *context, int64_t step, const float *parameter);
+  /* What it has become of them, [*count]: part of a checkpoint. NULL with `follow`. */
+  float *(*kept)(void *context, int64_t *count);
+  /* Numbers of `kept` were read from a checkpoint. NULL with `follow`. */
+  PetscErrorCode (*taken)(void *context);
 } RtTeacher;
 
 #endif

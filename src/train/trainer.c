@@ -58,6 +58,7 @@ static PetscErrorCode start_lanes(RtTrainer *t)
     PetscCall(rt_objective_work_create(&t->objective, t->rows, &lane->objective));
     if (t->meeting && t->predictor) PetscCall(rt_meeting_alone_create(&t->objective, t->rows, &lane->alone));
     for (int k = 0; k < t->objective.taps; k++) lane->tap[k] = rt_work_tap(lane->work, k);
+    if (t->objective.self) rt_objective_own(&t->objective, lane->tap, lane->teacher);
     PetscCall(PetscMalloc1(t->reads, &lane->to));
     for (int k = 0; k < t->graph->inputs; k++) lane->to[k] = rt_work_input(lane->work, k);
     if (lane->label) lane->to[reads++] = lane->label;
@@ -117,7 +118,7 @@ static PetscErrorCode start_objective(RtTrainer *t, RtPlanParams *plan)
 
   PetscFunctionBegin;
   rt_lanes_share(p->lanes, t->rank, t->size, &first, &own);
-  PetscCall(rt_objective_create(&p->terms, t->graph, &t->objective));
+  PetscCall(rt_objective_create(&p->terms, t->graph, p->self, &t->objective));
   rt_history_name(t);
   plan->taps = t->objective.taps;
   plan->tap = t->objective.tap;
@@ -138,7 +139,7 @@ static PetscErrorCode start(RtTrainer *t)
                        .threads = p->threads,
                        .precision = p->precision,
                        .batch = (p->batch + p->lanes - 1) / p->lanes};
-  int value[RT_TERMS + 1];
+  int value[RT_OBJECTIVE_TAPS];
 
   PetscFunctionBegin;
   PetscCallMPI(MPI_Comm_rank(t->comm, &t->rank));
@@ -226,6 +227,16 @@ PetscErrorCode rt_trainer_enter(RtTrainer *t, int phase)
   PetscFunctionReturn(0);
 }
 
+/* A teacher that goes after the student. */
+static PetscErrorCode follow(const RtTrainer *t)
+{
+  const RtTeacher *teacher = t->params->teacher;
+
+  PetscFunctionBegin;
+  if (teacher && teacher->follow) PetscCall(teacher->follow(teacher->context, t->step, t->parameter));
+  PetscFunctionReturn(0);
+}
+
 /* One step. The allreduce stands around the optimizer: each rank gets the sum of its own parts of the gradient, updates
    these parts of the parameters, and then all get all parameters. */
 static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict)
@@ -250,6 +261,7 @@ static PetscErrorCode train_step(RtTrainer *t, int64_t epoch, RtVerdict *verdict
     PetscCall(rt_reduce_gather(t->reduce)); /* allreduce: spread */
     PetscCall(rt_trainer_enter(t, RT_PHASE_UPDATE));
     rt_update_limit(t);
+    PetscCall(follow(t));
   } else if (t->rank == 0) {
     rt_exact_add(&t->sum[RT_SUM_SKIPPED], 1);
   }

@@ -60,7 +60,7 @@ typedef struct {
   void **to;                      /* [reads] where what is read goes: inputs of the work, label, target */
   RtObjectiveWork objective;
   RtMeetingAlone alone; /* of held-out rows, where terms meet */
-  const float *tap[RT_TERMS + 1];
+  const float *tap[RT_OBJECTIVE_TAPS];
   RtExact sum[RT_SUMS_MOST];  /* of the epoch */
   RtExact step[RT_SUMS_MOST]; /* of this step, which may yet be skipped */
   bool finite;

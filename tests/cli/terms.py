@@ -131,6 +131,21 @@ def test_short_form():
     same_weights("sugar", "terms", "the short form and its terms")
 
 
+def test_self():
+    """The student as its own teacher, as it is or as a moving average, beside a map that trains: the same bits."""
+    deep = dict(distill_teacher="self", student_hidden="20,12", student_dropout="0.1",
+                **term("layer", loss="hint", student="hidden:1", teacher="hidden:2", weight=0.2), **term("hard", loss="ce"))
+    mean = dict(distill_teacher="self", distill_decay=0.9, **LOGITS)
+    for name, job in ("deep", deep), ("mean", mean):
+        for ranks in 0, 2, 3:
+            distill(f"{name}-{ranks}", job, augment_shift=2, ranks=min(ranks, RANKS), teacher_model="")
+            same_weights(f"{name}-0", f"{name}-{ranks}", f"{name} on {ranks} ranks")
+        assert not os.path.exists(f"{name}-0/teacher.onnx") and not os.path.isdir(f"{name}-0/labels"), "a teacher was made"
+    stop_and_go("average", mean, dict(teacher_model="", distill_optimizer="adamw", distill_rate=0.002))
+    distill("other", mean, augment_shift=2, distill_decay=0.5, teacher_model="")
+    assert sha("other/student.onnx") != sha("mean-0/student.onnx"), "the decay has no effect"
+
+
 def stop_and_go(name, *jobs):
     """Stopped in some steps, on other ranks each time, then to the end: the same as in one go."""
     distill(f"{name}-whole", *jobs)
@@ -174,8 +189,10 @@ def test_wrong():
     refuse("teacher: the loss ce does not read it", term("a", loss="ce", teacher="hidden:1"), code=2)
     refuse("temperature_last: the loss rkd does not read it", term("a", loss="rkd", temperature_last=1), code=2)
     refuse("mse is for float targets", term("a", loss="mse", label="target"), code=2)
+    refuse("compares 'hidden:1' of the student with itself", term("a", loss="hint", student="hidden:1", teacher="hidden:1"),
+           distill_teacher="self", teacher_model="")
     many = {key: value for i in range(17) for key, value in term(f"t{i}", loss="kl").items()}
     refuse("17 terms, more than 16", many, code=2)
 
 
-main(test_bits, test_memory, test_history, test_store_or_here, test_short_form, test_stops, test_wrong)
+main(test_bits, test_memory, test_history, test_store_or_here, test_short_form, test_self, test_stops, test_wrong)

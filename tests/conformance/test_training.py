@@ -230,6 +230,41 @@ compare("hint", classes, CLASSES,
          *term("layer", loss="hint", student="hidden:1", teacher="hidden:2", weight=0.3), *term("hard", loss="ce")])
 
 
+# the student itself as the teacher: a deeper layer as it is, and its moving average; neither gets a gradient
+compare("own", classes, CLASSES,
+        Steps(lambda z, layers, step: 0.2 * 0.5 * ((layers[0] - layers[1].detach()) ** 2).sum(1).mean()
+              + functional.cross_entropy(z, y)),
+        sgd(lr=0.1, momentum=0.9, nesterov=True),
+        ["-distill_teacher", "self", "-distill_rate", 0.1, "-distill_lanes", 3,
+         *term("layer", loss="hint", student="hidden:1", teacher="hidden:2", weight=0.2), *term("hard", loss="ce")])
+
+
+class Average(Steps):
+    """The student and its moving average, with the decay 0.7 that grows from 0.5."""
+
+    def whole(self, student, x):
+        with torch.no_grad():
+            now = [p.clone() for p in student.parameters()]
+            if self.step == 0:
+                self.mean, self.teacher = now, network(CLASSES, 16, 3).double()
+            else:
+                decay = min(1 - 1 / (self.step + 1), 0.7)
+                self.mean = [decay * m + (1 - decay) * p for m, p in zip(self.mean, now)]
+            for p, m in zip(self.teacher.parameters(), self.mean):
+                p.copy_(m)
+            target = self.teacher(x)
+        self.step += 1
+        return self.loss(student(x), target)
+
+
+compare("average", classes, CLASSES,
+        Average(lambda z, target: 2 * 9 * functional.kl_div(functional.log_softmax(z / 3, 1), functional.softmax(target / 3, 1),
+                                                            reduction="batchmean") + functional.cross_entropy(z, y)),
+        sgd(lr=0.05, momentum=0.9, nesterov=True),
+        ["-distill_teacher", "self", "-distill_decay", 0.7, "-distill_rate", 0.05, "-distill_lanes", 3,
+         *term("mean", loss="kl", weight=2, temperature=3), *term("hard", loss="ce")])
+
+
 def regressor_run():
     """A student that is narrower than the layer that it learns from: a map between them trains as well, and is not part
     of the student. Its start is read from the checkpoint of the first step."""
@@ -278,4 +313,4 @@ compare("pieces", classes, CLASSES, lambda z: functional.cross_entropy(z, y), sg
 compare("regression", numbers, TARGETS, lambda z: functional.mse_loss(z, torch.from_numpy(targets).double()),
         sgd(lr=0.1, momentum=0.9, nesterov=True),
         ["-distill_loss", "mse", "-distill_alpha", 0, "-distill_rate", 0.1])
-common.finish("13 training runs of 10 steps")
+common.finish("15 training runs of 10 steps")

@@ -163,7 +163,7 @@ static void test_objective(void)
   RtWork *work;
 
   list_terms(&terms);
-  RT_MUST(rt_objective_create(&terms, graph, &objective));
+  RT_MUST(rt_objective_create(&terms, graph, false, &objective));
   params.taps = objective.taps;
   params.tap = objective.tap;
   RT_MUST(rt_plan_create(graph, &params, &plan));
@@ -203,13 +203,13 @@ static void test_mistakes(void)
   RtPlan *plan;
 
   list_terms(&terms);
-  RT_MUST(rt_objective_create(&terms, graph, &objective));
+  RT_MUST(rt_objective_create(&terms, graph, false, &objective));
   params.taps = objective.taps;
   params.tap = objective.tap;
   RT_MUST(rt_plan_create(graph, &params, &plan));
   RT_TEST_SAYS(rt_objective_bind(plan, ROWS, 1, width, &objective), RT_ERR_FAILED, "pool|-distill_teacher here");
   snprintf(terms.term[2].student, RT_TERMS_END, "hidden:7");
-  RT_TEST_SAYS(rt_objective_create(&terms, graph, &objective), RT_ERR_FAILED, "student|hidden:7");
+  RT_TEST_SAYS(rt_objective_create(&terms, graph, false, &objective), RT_ERR_FAILED, "student|hidden:7");
   RT_MUST(rt_plan_destroy(&plan));
   RT_MUST(rt_graph_destroy(&graph));
 }
