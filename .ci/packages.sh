@@ -14,7 +14,7 @@ command -v npm >/dev/null || packages_data+=(npm)
 # For the report: analysis/.
 packages_report=(python3 python3-numpy python3-xarray python3-netcdf4 python3-matplotlib)
 packages_test=(
-  clang-format-14 shellcheck netcdf-bin nco libonnx-testdata slurm-wlm munge
+  g++ clang-format-14 shellcheck netcdf-bin nco libonnx-testdata slurm-wlm munge
   python3-torch python3-onnx python3-dask python3-scipy chromium
   clang-14 libclang-rt-14-dev libomp-14-dev
 )

@@ -2,7 +2,7 @@
 #ifndef RT_CENTRE_H
 #define RT_CENTRE_H
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <math.h>
 

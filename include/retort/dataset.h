@@ -8,6 +8,10 @@
 
 #include <retort/field.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
   int64_t samples;
   int fields;
@@ -70,5 +74,9 @@ PetscErrorCode rt_dataset_append(RtDatasetWriter *writer, int64_t count, const v
 PetscErrorCode rt_dataset_finish(RtDatasetWriter **writer);
 /* Drop what was written. Accepts NULL. */
 PetscErrorCode rt_dataset_discard(RtDatasetWriter **writer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

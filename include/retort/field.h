@@ -4,6 +4,10 @@
 
 #include <retort/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { RT_FIELD_NAME = 64 /* bytes of a name, with its end */ };
 
 /* In a field that a model wants: a length that the data say. */
@@ -43,5 +47,9 @@ bool rt_field_fits(const RtField *want, const RtField *has, char *why, size_t le
 
 /* The last of these alone. */
 bool rt_field_axes_fit(const RtField *want, const RtField *has, char *why, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

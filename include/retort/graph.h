@@ -8,7 +8,11 @@
 
 #include <retort/types.h>
 
-typedef struct RtOp RtOp; /* an operator family: src/graph/op.h */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct RtOp RtOp; /* an operator: retort/operator.h */
 
 /* In a value's shape: the number of samples, known when a plan is made. */
 #define RT_BATCH ((int64_t)-1)
@@ -154,5 +158,9 @@ const char *rt_graph_get_metadata(const RtGraph *graph, const char *key);
 const RtAttribute *rt_graph_attribute(const RtNode *node, const char *name);
 int64_t rt_graph_attribute_int(const RtNode *node, const char *name, int64_t absent);
 float rt_graph_attribute_float(const RtNode *node, const char *name, float absent);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,6 +6,10 @@
 
 #include <retort/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct {
   int64_t samples; /* of the dataset */
   int64_t shard;   /* samples in a shard; the last one may be shorter */
@@ -91,5 +95,9 @@ PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path);
 
 /* Remove all shards that are in the folder. Not collective. */
 PetscErrorCode rt_labelstore_remove(const char *dir);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

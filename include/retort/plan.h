@@ -6,6 +6,10 @@
 
 #include <retort/tap.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum { RT_PRECISION_FP32, RT_PRECISION_BF16 } RtPrecision;
 
 typedef struct {
@@ -76,5 +80,9 @@ PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradien
 typedef PetscErrorCode (*RtPlanReady)(void *context, int64_t from);
 PetscErrorCode rt_plan_backward_by_parts(const RtPlan *plan, RtWork *work, float *gradient, RtPlanReady ready,
                                          void *context);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

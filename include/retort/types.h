@@ -2,11 +2,14 @@
 #ifndef RETORT_TYPES_H
 #define RETORT_TYPES_H
 
-#include <mpi.h>
-#include <petscsys.h>
+#include <petscsys.h> /* and MPI, without its C++ classes, which ask for a library of their own */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define RETORT_VERSION "0.1.0"
 
@@ -42,5 +45,9 @@ static inline size_t rt_types_size(RtType type)
 {
   return type == RT_UINT8 ? 1 : type == RT_INT64 ? 8 : 4;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

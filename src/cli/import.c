@@ -9,78 +9,88 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILES = 2 };
-
-typedef struct {
-  const char *kind;
-  const char *file[FILES];
-  int files;
-  const char *output;
-  RtImportCsvParams csv;
-} Arguments;
-
-/* Where the value of an option goes; NULL where there is no such option. */
-static const char **place_of(Arguments *arguments, const char *option)
+/* The kind is the first word that is neither an option nor its value: every option has one. */
+static PetscErrorCode find_kind(int argc, char **argv, const RtImporter **kind)
 {
-  if (!strcmp(option, "-o")) return &arguments->output;
-  if (!strcmp(option, "-label")) return &arguments->csv.label;
-  if (!strcmp(option, "-target")) return &arguments->csv.target;
-  if (!strcmp(option, "-features")) return &arguments->csv.features;
-  return NULL;
+  int i = 0;
+
+  PetscFunctionBegin;
+  while (i < argc && argv[i][0] == '-') i += 2;
+  *kind = i < argc ? rt_importer_find(argv[i]) : NULL;
+  if (!*kind)
+    RtUsage("import: '%s' is not a kind of file; write import %s", i < argc ? argv[i] : "", rt_importer_names());
+  PetscFunctionReturn(0);
 }
 
-static PetscErrorCode parse(int argc, char **argv, Arguments *arguments)
+static PetscErrorCode refuse_option(const RtImporter *kind, const char *option)
+{
+  char names[256] = "";
+  size_t at = 0;
+
+  PetscFunctionBegin;
+  for (int i = 0; kind->option[i]; i++)
+    at += (size_t)snprintf(names + at, sizeof(names) - at, ", -%s", kind->option[i]);
+  RtUsage("import %s has no option '%s'; it knows -o%s", kind->name, option, names);
+}
+
+/* Where the value of an option goes. */
+static PetscErrorCode find_place(const RtImporter *kind, const char *option, RtImportWords *words, const char ***place)
 {
   PetscFunctionBegin;
-  for (int i = 0; i < argc; i++) {
-    if (argv[i][0] == '-') {
-      const char **place = place_of(arguments, argv[i]);
+  *place = strcmp(option, "-o") ? NULL : &words->output;
+  for (int i = 0; kind->option[i]; i++)
+    if (!strcmp(option + 1, kind->option[i])) *place = &words->option[i];
+  if (!*place) PetscCall(refuse_option(kind, option));
+  PetscFunctionReturn(0);
+}
 
-      if (!place) RtUsage("import has no option '%s'; it knows -o, -label, -target and -features", argv[i]);
+static PetscErrorCode parse(int argc, char **argv, const RtImporter *kind, RtImportWords *words)
+{
+  bool named = false;
+  int files = 0;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < argc; i++) {
+    const char **place;
+
+    if (argv[i][0] == '-') {
+      PetscCall(find_place(kind, argv[i], words, &place));
       if (*place) RtUsage("import: the option '%s' is given twice", argv[i]);
       if (i + 1 == argc) RtUsage("import: the option '%s' wants a value", argv[i]);
       *place = argv[++i];
-    } else if (!arguments->kind)
-      arguments->kind = argv[i];
-    else if (arguments->files < FILES)
-      arguments->file[arguments->files++] = argv[i];
-    else
-      RtUsage("import: the file '%s' is one too many", argv[i]);
+    } else if (!named) {
+      named = true;
+    } else {
+      if (files == kind->files_most) RtUsage("import %s: the file '%s' is one too many", kind->name, argv[i]);
+      words->file[files++] = argv[i];
+    }
   }
+  if (files < kind->files_least)
+    RtUsage("import %s wants %s: %.*s", kind->name, kind->files_least == 1 ? "a file" : "two files",
+            (int)strcspn(kind->help, "\n"), kind->help);
+  if (!words->output) RtUsage("import: say where the dataset goes with -o DATASET");
+  if (kind->check) PetscCall(kind->check(words));
   PetscFunctionReturn(0);
 }
 
-/* Do the arguments fit the kind? */
-static PetscErrorCode check(const Arguments *arguments)
+void rt_cli_import_help(void)
 {
-  const char *kind = arguments->kind ? arguments->kind : "";
-  bool csv = !strcmp(kind, "csv"), npy = !strcmp(kind, "npy"), idx = !strcmp(kind, "idx");
-  int files = arguments->files;
-
-  PetscFunctionBegin;
-  if (!idx && !npy && !csv) RtUsage("import: '%s' is not a kind of file; write import idx, npy or csv", kind);
-  if (idx && files != 2) RtUsage("import idx wants two files: import idx IMAGES LABELS -o DATASET");
-  if (npy && files < 1) RtUsage("import npy wants one or two files: import npy X.npy [Y.npy] -o DATASET");
-  if (csv && files != 1) RtUsage("import csv wants one file: import csv FILE.csv -label COLUMN -o DATASET");
-  if (!arguments->output) RtUsage("import: say where the dataset goes with -o DATASET");
-  if (!csv && (arguments->csv.label || arguments->csv.target || arguments->csv.features))
-    RtUsage("import %s: the options -label, -target and -features are for csv", kind);
-  if (csv && !arguments->csv.label == !arguments->csv.target)
-    RtUsage("import csv wants either -label COLUMN for classes or -target COLUMN[,...] for a regression");
-  PetscFunctionReturn(0);
+  for (int i = 0; rt_importer_at(i); i++)
+    for (const char *line = rt_importer_at(i)->help; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+      rt_message_print("  %.*s", (int)strcspn(line, "\n"), line);
 }
 
 /* The dataset must not replace what it is made from. */
-static PetscErrorCode check_output(const Arguments *arguments)
+static PetscErrorCode check_output(const RtImportWords *words)
 {
   struct stat output, file;
 
   PetscFunctionBegin;
-  if (stat(arguments->output, &output)) PetscFunctionReturn(0);
-  RtCheck(!S_ISDIR(output.st_mode), "%s is a folder; name a file for the dataset", arguments->output);
-  for (int i = 0; i < arguments->files; i++)
-    RtCheck(stat(arguments->file[i], &file) || file.st_dev != output.st_dev || file.st_ino != output.st_ino,
-            "%s would be overwritten by the dataset made from it; choose another name", arguments->file[i]);
+  if (stat(words->output, &output)) PetscFunctionReturn(0);
+  RtCheck(!S_ISDIR(output.st_mode), "%s is a folder; name a file for the dataset", words->output);
+  for (int i = 0; i < RT_IMPORT_FILES && words->file[i]; i++)
+    RtCheck(stat(words->file[i], &file) || file.st_dev != output.st_dev || file.st_ino != output.st_ino,
+            "%s would be overwritten by the dataset made from it; choose another name", words->file[i]);
   PetscFunctionReturn(0);
 }
 
@@ -110,33 +120,27 @@ static PetscErrorCode say(const char *path)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode work(const Arguments *arguments)
+static PetscErrorCode work(const RtImporter *kind, const RtImportWords *words)
 {
-  const char *const *file = arguments->file, *output = arguments->output;
-
   PetscFunctionBegin;
-  PetscCall(check_output(arguments));
-  if (!strcmp(arguments->kind, "idx"))
-    PetscCall(rt_import_idx(file[0], file[1], output));
-  else if (!strcmp(arguments->kind, "npy"))
-    PetscCall(rt_import_npy(file[0], file[1], output));
-  else
-    PetscCall(rt_import_csv(file[0], &arguments->csv, output));
-  PetscCall(say(output));
+  PetscCall(check_output(words));
+  PetscCall(kind->run(words));
+  PetscCall(say(words->output));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_cli_import(MPI_Comm comm, int argc, char **argv)
 {
-  Arguments arguments = {0};
+  RtImportWords words = {.output = NULL};
+  const RtImporter *kind;
   PetscErrorCode error = 0;
   PetscMPIInt rank;
 
   PetscFunctionBegin;
-  PetscCall(parse(argc, argv, &arguments));
-  PetscCall(check(&arguments));
+  PetscCall(find_kind(argc, argv, &kind));
+  PetscCall(parse(argc, argv, kind, &words));
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  if (!rank) error = work(&arguments);
+  if (!rank) error = work(kind, &words);
   RtAgree(comm, error);
   PetscFunctionReturn(0);
 }

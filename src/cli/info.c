@@ -355,6 +355,10 @@ PetscErrorCode rt_cli_info(MPI_Comm comm, int argc, char **argv)
   int rank;
 
   PetscFunctionBegin;
+  if (argc > 1 && !strcmp(argv[0], "-extend")) { /* loaded already */
+    argc -= 2;
+    argv += 2;
+  }
   if (argc == 0) RtUsage("info: name the files to describe");
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   for (int i = 0; i < argc && rank == 0 && !error; i++) error = print_file(argv[i]);

@@ -3,15 +3,19 @@
 #include "core/fault.h"
 #include "core/message.h"
 #include "core/stop.h"
+#include "run/extend.h"
 #include "run/table.h"
 
+#include <omp.h>
 #include <retort/retort.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
   const char *name, *summary;
   unsigned options;  /* bit of RtOption.verbs; 0: it reads its words itself */
-  const char *usage; /* of the words, where options is 0 */
+  const char *usage; /* of the words, where options is 0; NULL: its table tells */
   PetscErrorCode (*run)(MPI_Comm comm, int argc, char **argv, bool *stopped);
 } Verb;
 
@@ -40,13 +44,7 @@ static PetscErrorCode job(MPI_Comm comm, int argc, char **argv, bool *stopped)
 }
 
 static const Verb verbs[] = {
-    {"import", "make a dataset", 0,
-     "  import idx IMAGES LABELS -o D.nc\n"
-     "  import npy X.npy [Y.npy] -o D.nc        (or one .npz)\n"
-     "  import csv FILE.csv -label COLUMN -o D.nc\n"
-     "  import csv FILE.csv -target COLUMN[,COLUMN] -o D.nc\n"
-     "      -features COLUMN[,COLUMN] takes only these columns as input; files may be compressed with gzip",
-     import},
+    {"import", "make a dataset", 0, NULL, import},
     {"train", "train a teacher on hard labels", RT_VERB_TRAIN, NULL, rt_cli_train},
     {"label", "teacher inference, shared over the ranks, into the label store", RT_VERB_LABEL, NULL, rt_cli_label},
     {"verify", "label some samples again and compare with the store", RT_VERB_VERIFY, NULL, rt_cli_verify},
@@ -54,7 +52,7 @@ static const Verb verbs[] = {
     {"eval", "teacher and student side by side, into eval.nc", RT_VERB_EVAL, NULL, rt_cli_eval},
     {"compress", "write the teacher with its layers cut to low rank", RT_VERB_COMPRESS, NULL, rt_cli_compress},
     {"run", "all of it, skipping what is done", RT_VERB_RUN, NULL, rt_cli_run},
-    {"info", "say what a file is, who made it, whether it is complete", 0, "  info FILE …", info},
+    {"info", "say what a file is, who made it, whether it is complete", 0, "  info [-extend FILE.so] FILE …", info},
     {"job", "say what a job says, as Retort reads it", 0,
      "  job -job FILE.yaml [-OPTION VALUE …] -print NAME[,NAME…]\n"
      "      the values of these options, named without the dash, a line each; makes nothing",
@@ -85,7 +83,10 @@ static void print_help(const Verb *verb)
 
   rt_message_print("retort %s: %s\n", verb->name, verb->summary);
   if (!verb->options) {
-    rt_message_print("%s", verb->usage);
+    if (verb->usage)
+      rt_message_print("%s", verb->usage);
+    else
+      rt_cli_import_help();
     return;
   }
   table = rt_table_options(&count);
@@ -134,6 +135,7 @@ static PetscErrorCode retort(int argc, char **argv, bool help, bool version, boo
     PetscFunctionReturn(0);
   }
   if (argc > 1 && !verb) PetscCall(refuse_verb(argv[1]));
+  if (verb) PetscCall(rt_extend_start(PETSC_COMM_WORLD)); /* before the table of options is made */
   if (!verb || help) {
     if (verb)
       print_help(verb);
@@ -143,6 +145,22 @@ static PetscErrorCode retort(int argc, char **argv, bool help, bool version, boo
     PetscFunctionReturn(0);
   }
   PetscCall(verb->run(PETSC_COMM_WORLD, argc - 2, argv + 2, stopped));
+  PetscFunctionReturn(0);
+}
+
+/* What a program may do and a library leaves to its host. catches: it looks at requests to stop. */
+static PetscErrorCode settle(bool catches)
+{
+  int rank;
+
+  PetscFunctionBegin;
+  PetscCall(PetscPushSignalHandler(PetscSignalHandlerDefault, NULL)); /* a trace where a program of ours crashes */
+  if (catches) rt_stop_catch();
+  signal(SIGPIPE, SIG_IGN); /* a reader of the log that goes away does not end the job */
+  signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of write, which says its name */
+  omp_set_num_threads(1);   /* where nothing else is said: threads take lanes and micro-batches */
+  PetscCallMPI(MPI_Comm_rank(PETSC_COMM_WORLD, &rank));
+  if (rank == 0) setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   PetscFunctionReturn(0);
 }
 
@@ -160,7 +178,8 @@ int main(int argc, char **argv)
   error = rt_retort_initialize(&argc, &argv);
   rt_launch_after();
   if (error) return RT_EXIT_FAILED;
-  error = retort(argc, argv, help, version, &stopped);
+  error = settle(verb && verb->options);
+  if (!error) error = retort(argc, argv, help, version, &stopped);
   code = rt_retort_finalize(error);
   return code == RT_EXIT_DONE && stopped ? RT_EXIT_STOPPED : code;
 }

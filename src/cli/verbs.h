@@ -5,6 +5,8 @@
 #include <retort/types.h>
 
 PetscErrorCode rt_cli_import(MPI_Comm comm, int argc, char **argv);
+/* Print what it reads. Not collective. */
+void rt_cli_import_help(void);
 PetscErrorCode rt_cli_train(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_label(MPI_Comm comm, int argc, char **argv, bool *stopped);
 PetscErrorCode rt_cli_verify(MPI_Comm comm, int argc, char **argv, bool *stopped);

@@ -15,30 +15,18 @@
 
 static const double pca_energy = 0.75; /* of the input's variance */
 
-const char *rt_init_names(void)
-{
-  return "random|pca|ridge|pca+ridge|svd";
-}
+/* A start: a row of the table. */
+typedef struct Start Start;
+struct Start {
+  const char *name, *help;
+  bool pca, ridge; /* what makes the first layer, and the last one */
+  bool teacher;    /* it begins with the teacher */
+  bool cut;        /* the student is the teacher, cut; otherwise the job describes it */
+  PetscErrorCode (*make)(const Start *start, const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
+                         RtGraph **graph, bool *stopped); /* NULL: as the job describes it, at random */
+};
 
-PetscErrorCode rt_init_check(const RtJob *job)
-{
-  const RtOptions *o = job->options;
-  const char *name = rt_options_text(o, "student", "init");
-  bool svd = !strcmp(name, "svd");
-
-  PetscFunctionBegin;
-  if ((svd || strstr(name, "ridge")) && rt_options_real(o, "distill", "alpha") == 0)
-    RtUsage("-student_init %s begins with the teacher, but with -distill_alpha 0 there is none", name);
-  if (svd && rt_options_text(o, "student", "model")[0])
-    RtUsage("-student_init svd and -student_model both say which network the student is: leave one out");
-  if (svd && rt_options_given(o, "student", "dropout"))
-    RtUsage("-student_init svd makes a student without dropout: leave -student_dropout out");
-  if (svd && !rt_options_int(o, "student", "init_parameters") && rt_options_real(o, "student", "init_energy") == 0 &&
-      !rt_options_given(o, "student", "hidden"))
-    RtUsage("-student_init svd needs to know how far to cut: -student_init_parameters, -student_init_energy, or the "
-            "ranks of the layers as -student_hidden");
-  PetscFunctionReturn(0);
-}
+static const Start *find_start(const RtJob *job);
 
 /* Directions of the largest variance, leading first. */
 typedef struct {
@@ -270,10 +258,9 @@ static PetscErrorCode refuse_first(const RtGraph *graph, const char *name)
       name, rt_graph_node_name(graph, &graph->node[rt_dense_first(graph)]));
 }
 
-static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
-                                   RtGraph *graph, bool *stopped)
+static PetscErrorCode start_layers(const Start *start, const RtJob *job, const RtTrainset *data,
+                                   const RtInitTeacher *teacher, RtGraph *graph, bool *stopped)
 {
-  const char *name = rt_options_text(job->options, "student", "init");
   RtDense *dense = NULL;
   int layers;
   PetscErrorCode error = 0;
@@ -282,12 +269,11 @@ static PetscErrorCode start_layers(const RtJob *job, const RtTrainset *data, con
   PetscCall(rt_dense_find(graph, &layers, &dense));
   if (!layers) {
     PetscCall(PetscFree(dense));
-    RtFail("-student_init %s: the student has no fully connected layer", name);
+    RtFail("-student_init %s: the student has no fully connected layer", start->name);
   }
-  if (strstr(name, "pca") && dense[0].node != rt_dense_first(graph)) error = refuse_first(graph, name);
-  if (!error && strstr(name, "pca")) error = start_pca(job, data, graph, &dense[0], stopped);
-  if (!error && !*stopped && strstr(name, "ridge"))
-    error = start_ridge(job, data, teacher, graph, &dense[layers - 1], stopped);
+  if (start->pca && dense[0].node != rt_dense_first(graph)) error = refuse_first(graph, start->name);
+  if (!error && start->pca) error = start_pca(job, data, graph, &dense[0], stopped);
+  if (!error && !*stopped && start->ridge) error = start_ridge(job, data, teacher, graph, &dense[layers - 1], stopped);
   PetscCall(PetscFree(dense));
   PetscCall(error);
   PetscFunctionReturn(0);
@@ -315,11 +301,13 @@ PetscErrorCode rt_init_check_teacher(const RtJob *job, const RtGraph *teacher)
   RtCut cut = describe_cut(job, teacher, rank);
 
   PetscFunctionBegin;
-  if (!strcmp(rt_options_text(job->options, "student", "init"), "svd")) PetscCall(rt_cut_check(&cut));
+  if (find_start(job)->cut) PetscCall(rt_cut_check(&cut));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGraph **graph, bool *stopped)
+/* Collective. */
+static PetscErrorCode make_cut(const Start *start, const RtJob *job, const RtTrainset *data, const RtInitTeacher *given,
+                               RtGraph **graph, bool *stopped)
 {
   int64_t rank[RT_OPTIONS_LIST];
   char hash[RT_HASH_TEXT];
@@ -328,6 +316,8 @@ static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGrap
   PetscErrorCode error;
 
   PetscFunctionBegin;
+  (void)start;
+  (void)given; /* its hash and width: here it is read whole */
   PetscCall(rt_model_read(job, "teacher", data->info, &teacher, hash));
   cut = describe_cut(job, teacher, rank);
   cut.dataset = data->dataset;
@@ -338,44 +328,85 @@ static PetscErrorCode start_svd(const RtJob *job, const RtTrainset *data, RtGrap
   PetscFunctionReturn(0);
 }
 
-/* Collective. The start itself. */
-static PetscErrorCode solve_start(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher,
-                                  RtGraph **graph, bool *stopped)
+/* Collective. */
+static PetscErrorCode make_layers(const Start *start, const RtJob *job, const RtTrainset *data,
+                                  const RtInitTeacher *teacher, RtGraph **graph, bool *stopped)
 {
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  if (!strcmp(rt_options_text(job->options, "student", "init"), "svd")) {
-    PetscCall(start_svd(job, data, graph, stopped));
-    PetscFunctionReturn(0);
-  }
   PetscCall(rt_trainset_model(job, "student", data, teacher->width, graph));
-  error = start_layers(job, data, teacher, *graph, stopped);
+  error = start_layers(start, job, data, teacher, *graph, stopped);
   if (error || *stopped) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static const Start starts[] = {
+    {.name = "random", .help = "random weights"},
+    {.name = "pca", .help = "the first layer from the data", .pca = true, .make = make_layers},
+    {.name = "ridge", .help = "the last layer from the teacher", .ridge = true, .teacher = true, .make = make_layers},
+    {.name = "pca+ridge", .help = "both", .pca = true, .ridge = true, .teacher = true, .make = make_layers},
+    {.name = "svd", .help = "the teacher cut to low rank", .teacher = true, .cut = true, .make = make_cut},
+};
+
+enum { STARTS = sizeof(starts) / sizeof(*starts) };
+
+const char *rt_init_at(int i, const char **help)
+{
+  if (i >= STARTS) return NULL;
+  *help = starts[i].help;
+  return starts[i].name;
+}
+
+static const Start *find_start(const RtJob *job)
+{
+  const char *name = rt_options_text(job->options, "student", "init");
+  int i = 0;
+
+  while (strcmp(starts[i].name, name)) i++; /* the option is one of them */
+  return &starts[i];
+}
+
+PetscErrorCode rt_init_check(const RtJob *job)
+{
+  const RtOptions *o = job->options;
+  const Start *start = find_start(job);
+
+  PetscFunctionBegin;
+  if (start->teacher && rt_options_real(o, "distill", "alpha") == 0)
+    RtUsage("-student_init %s begins with the teacher, but with -distill_alpha 0 there is none", start->name);
+  if (start->cut && rt_options_text(o, "student", "model")[0])
+    RtUsage("-student_init svd and -student_model both say which network the student is: leave one out");
+  if (start->cut && rt_options_given(o, "student", "dropout"))
+    RtUsage("-student_init svd makes a student without dropout: leave -student_dropout out");
+  if (start->cut && !rt_options_int(o, "student", "init_parameters") &&
+      rt_options_real(o, "student", "init_energy") == 0 && !rt_options_given(o, "student", "hidden"))
+    RtUsage("-student_init svd needs to know how far to cut: -student_init_parameters, -student_init_energy, or the "
+            "ranks of the layers as -student_hidden");
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode rt_init_make(const RtJob *job, const RtTrainset *data, const RtInitTeacher *teacher, const char *record,
                             RtGraph **graph, bool *stopped)
 {
-  const char *name = rt_options_text(job->options, "student", "init");
-  double start = MPI_Wtime();
+  const Start *start = find_start(job);
+  double begin = MPI_Wtime();
   PetscErrorCode error;
 
   PetscFunctionBegin;
   *stopped = false;
-  if (!strcmp(name, "random")) {
+  if (!start->make) {
     PetscCall(rt_trainset_model(job, "student", data, teacher->width, graph));
     PetscFunctionReturn(0);
   }
   PetscCall(rt_start_read(job, record, graph));
   if (*graph) PetscFunctionReturn(0);
-  PetscCall(solve_start(job, data, teacher, graph, stopped));
+  PetscCall(start->make(start, job, data, teacher, graph, stopped));
   if (*stopped) PetscFunctionReturn(0);
   error = rt_start_write(job, record, *graph);
   if (error) PetscCall(rt_graph_destroy(graph));
   PetscCall(error);
-  rt_message_print("student: start %s in %.1f s", name, MPI_Wtime() - start);
+  rt_message_print("student: start %s in %.1f s", start->name, MPI_Wtime() - begin);
   PetscFunctionReturn(0);
 }

@@ -11,8 +11,8 @@ typedef struct {
   int width;        /* numbers that it gives a sample */
 } RtInitTeacher;
 
-/* The names, joined by `|`. */
-const char *rt_init_names(void);
+/* The name of row i of the table of starts, from 0, and what it is; NULL after the last. */
+const char *rt_init_at(int i, const char **help);
 /* Collective. Whether the options go together; before anything is read. Errors (usage): they do not. */
 PetscErrorCode rt_init_check(const RtJob *job);
 /* Collective. Whether they go with this teacher, of which the shapes matter. Errors: svd cannot cut it so far. */

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,9 +75,6 @@ PetscErrorCode rt_message_start(MPI_Comm comm)
   PetscCallMPI(MPI_Comm_size(state.comm, &state.size));
   state.text[0] = 0;
   state.columns = state.rank == 0 ? terminal_columns() : 0;
-  if (state.rank == 0) setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-  signal(SIGPIPE, SIG_IGN); /* a reader of the log that goes away does not end the job */
-  signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of write, which says its name */
   PetscCall(PetscPushErrorHandler(keep_message, NULL));
   PetscFunctionReturn(0);
 }

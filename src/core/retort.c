@@ -2,10 +2,10 @@
 
 #include "core/message.h"
 
-#include <omp.h>
 #include <stdlib.h>
 
 static char **words_of_petsc;
+static PetscBool others; /* PETSc is: it ran before, and stays */
 
 PetscErrorCode rt_retort_initialize(int *argc, char ***argv)
 {
@@ -20,9 +20,9 @@ PetscErrorCode rt_retort_initialize(int *argc, char ***argv)
   for (int i = 0; i < *argc; i++) words[i] = (*argv)[i];
   words[*argc] = skip;
   words_of_petsc = words;
+  PetscCall(PetscInitialized(&others));
+  if (!others) PetscCall(PetscOptionsSetValue(NULL, "-no_signal_handler", NULL)); /* signals are the host's */
   PetscCall(PetscInitialize(&count, &words, NULL, NULL));
-  /* Our threads take lanes and micro-batches; oneDNN must see one thread when it chooses its kernels and inside. */
-  omp_set_num_threads(1);
   PetscCall(rt_message_start(PETSC_COMM_WORLD));
   PetscFunctionReturn(0);
 }
@@ -31,7 +31,7 @@ int rt_retort_finalize(PetscErrorCode error)
 {
   int code = rt_message_finish(error);
 
-  if (PetscFinalize() && code == RT_EXIT_DONE) code = RT_EXIT_FAILED;
+  if (!others && PetscFinalize() && code == RT_EXIT_DONE) code = RT_EXIT_FAILED;
   free(words_of_petsc);
   words_of_petsc = NULL;
   return code;

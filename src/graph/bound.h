@@ -2,7 +2,7 @@
 #ifndef RT_GRAPH_BOUND_H
 #define RT_GRAPH_BOUND_H
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 struct RtPlan {
   const RtGraph *graph;

@@ -1,6 +1,6 @@
 /* Freezing a graph: running order, checks of every node, roles of its constants. */
 #include "graph/inside.h"
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "graph/inside.h"
 #include "graph/names.h"
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <string.h>
 

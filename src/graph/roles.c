@@ -1,5 +1,5 @@
 #include "graph/inside.h"
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <fnmatch.h>
 #include <stdio.h>

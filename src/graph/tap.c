@@ -1,6 +1,6 @@
 #include <retort/tap.h>
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <stdio.h>
 #include <stdlib.h>

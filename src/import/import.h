@@ -5,6 +5,34 @@
 
 #include <retort/types.h>
 
+enum { RT_IMPORT_FILES = 2, RT_IMPORT_OPTIONS = 8 };
+
+/* What stands behind `retort import KIND`. */
+typedef struct {
+  const char *file[RT_IMPORT_FILES];     /* NULL behind the last */
+  const char *option[RT_IMPORT_OPTIONS]; /* values, in the order of the row; NULL: not given */
+  const char *output;
+} RtImportWords;
+
+/* A kind of file: a row of the table. To add one: a file in src/import and a row in importer.c. */
+typedef struct {
+  const char *name;
+  const char *help; /* lines for -help; the first is what to write */
+  int files_least, files_most;
+  const char *option[RT_IMPORT_OPTIONS + 1]; /* names without the dash, each with a value; NULL behind the last */
+  PetscErrorCode (*check)(const RtImportWords *words); /* whether they go together (usage). May be NULL */
+  PetscErrorCode (*run)(const RtImportWords *words);
+} RtImporter;
+
+extern const RtImporter rt_importer_idx, rt_importer_npy, rt_importer_csv;
+
+/* The kind of row i, from 0; NULL after the last. */
+const RtImporter *rt_importer_at(int i);
+/* By name, NULL if there is none. */
+const RtImporter *rt_importer_find(const char *name);
+/* Names for a message: `idx, npy or csv`. */
+const char *rt_importer_names(void);
+
 /* IDX, the format of MNIST, plain or gzip. images: two dimensions or more, samples first; labels: one dimension of
    whole numbers from 0. Bytes stay bytes with scale_factor 1/255; all other types become float. */
 PetscErrorCode rt_import_idx(const char *images, const char *labels, const char *output);

@@ -384,3 +384,35 @@ PetscErrorCode rt_import_csv(const char *path, const RtImportCsvParams *params, 
   PetscCall(error);
   PetscFunctionReturn(0);
 }
+
+enum { OPTION_LABEL, OPTION_TARGET, OPTION_FEATURES };
+
+static PetscErrorCode check(const RtImportWords *words)
+{
+  PetscFunctionBegin;
+  if (!words->option[OPTION_LABEL] == !words->option[OPTION_TARGET])
+    RtUsage("import csv wants either -label COLUMN for classes or -target COLUMN[,...] for a regression");
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode run(const RtImportWords *words)
+{
+  const RtImportCsvParams params = {.label = words->option[OPTION_LABEL],
+                                    .target = words->option[OPTION_TARGET],
+                                    .features = words->option[OPTION_FEATURES]};
+
+  PetscFunctionBegin;
+  PetscCall(rt_import_csv(words->file[0], &params, words->output));
+  PetscFunctionReturn(0);
+}
+
+const RtImporter rt_importer_csv = {
+    .name = "csv",
+    .help = "import csv FILE.csv -label COLUMN -o D.nc\n"
+            "import csv FILE.csv -target COLUMN[,COLUMN] -o D.nc\n"
+            "    -features COLUMN[,COLUMN] takes only these columns as input; files may be compressed with gzip",
+    .files_least = 1,
+    .files_most = 1,
+    .option = {[OPTION_LABEL] = "label", [OPTION_TARGET] = "target", [OPTION_FEATURES] = "features"},
+    .check = check,
+    .run = run};

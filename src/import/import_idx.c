@@ -91,3 +91,13 @@ PetscErrorCode rt_import_idx(const char *images, const char *labels, const char 
   PetscCall(rt_arrays_import(open_idx, images, labels, origin, output));
   PetscFunctionReturn(0);
 }
+
+static PetscErrorCode run(const RtImportWords *words)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_import_idx(words->file[0], words->file[1], words->output));
+  PetscFunctionReturn(0);
+}
+
+const RtImporter rt_importer_idx = {
+    .name = "idx", .help = "import idx IMAGES LABELS -o D.nc", .files_least = 2, .files_most = 2, .run = run};

@@ -256,3 +256,17 @@ PetscErrorCode rt_import_npy(const char *x, const char *y, const char *output)
   PetscCall(rt_arrays_import(open_npy, &place_x, place_y.path ? &place_y : NULL, origin, output));
   PetscFunctionReturn(0);
 }
+
+static PetscErrorCode run(const RtImportWords *words)
+{
+  PetscFunctionBegin;
+  PetscCall(rt_import_npy(words->file[0], words->file[1], words->output));
+  PetscFunctionReturn(0);
+}
+
+const RtImporter rt_importer_npy = {.name = "npy",
+                                    .help = "import npy X.npy [Y.npy] -o D.nc\n"
+                                            "import npy XY.npz -o D.nc",
+                                    .files_least = 1,
+                                    .files_most = 2,
+                                    .run = run};

@@ -1,6 +1,6 @@
 #include "model/dense.h"
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 /* How many inputs of nodes, and outputs of the graph, a value is. node: the last that reads it. */
 static int count_readers(const RtGraph *graph, int value, int *node)

@@ -6,6 +6,7 @@
 #include "job/record.h"
 #include "model/binding.h"
 #include "model/recipe.h"
+#include "ops/registry.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   error = rt_onnx_read(path, graph, hash);
   if (!error) error = rt_binding_attach(*graph, info, rt_model_inputs(job, role), role);
   if (!error) error = rt_binding_hash(rt_model_inputs(job, role), hash);
+  if (!error) error = rt_registry_hash(*graph, hash);
   if (!error) error = rt_recipe_check(*graph, info, role);
   error = rt_message_agree(job->comm, error);
   if (error) PetscCall(rt_graph_destroy(graph));
@@ -205,7 +207,7 @@ PetscErrorCode rt_model_sketch(const RtJob *job, const char *role, const RtDatas
     if (recipe.dropouts > recipe.layers + 1)
       RtUsage("-%s_dropout has %d numbers; there are %d layers to drop from", role, recipe.dropouts, recipe.layers + 1);
     if (!strcmp(role, "student")) recipe.seed ^= (uint64_t)1 << 63; /* not the teacher's weights cut to size */
-    error = rt_recipe_mlp(&recipe, info, graph);
+    error = rt_recipe_find(rt_options_text(job->options, role, "arch"))->make(&recipe, info, graph);
     if (!error) error = rt_binding_attach(*graph, info, "", role);
   }
   error = rt_message_agree(job->comm, error);

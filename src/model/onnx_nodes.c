@@ -194,7 +194,7 @@ static PetscErrorCode add_ends(RtGraph *graph, const RtOp *op, const Onnx__NodeP
 
 static PetscErrorCode add_node(RtGraph *graph, const Onnx__NodeProto *node, int64_t samples)
 {
-  const RtOp *op = rt_onnx_nodes_default_domain(node->domain) ? rt_registry_find(node->op_type) : NULL;
+  const RtOp *op = rt_registry_find_in(rt_onnx_nodes_default_domain(node->domain) ? "" : node->domain, node->op_type);
   bool known = op != NULL;
   int *input, *output, added;
   PetscErrorCode error;

@@ -1,6 +1,6 @@
 #include "model/onnx_proto.h"
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <retort/plan.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@ struct RtProto {
   const RtGraph *graph;
   Onnx__ModelProto model;
   Onnx__GraphProto message;
-  Onnx__OperatorSetIdProto opset, *opsets[1];
+  Onnx__OperatorSetIdProto **opset; /* of each domain, ONNX's own first */
+  size_t opsets;
   int moves;
   Moved *moved;
   int blocks;
@@ -316,6 +317,7 @@ static PetscErrorCode make_nodes(RtProto *proto)
     onnx__node_proto__init(to);
     if (node->name[0]) to->name = node->name;
     to->op_type = (char *)node->op->type;
+    if (node->op->domain) to->domain = (char *)node->op->domain;
     PetscCall(make_ends(proto, node->inputs, node->input, &to->n_input, &to->input));
     PetscCall(make_ends(proto, node->outputs, node->output, &to->n_output, &to->output));
     PetscCall(make_attributes(proto, node, to));
@@ -334,6 +336,35 @@ static PetscErrorCode make_entry(RtProto *proto, const char *key, const char *te
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode make_opset(RtProto *proto, const char *domain, int64_t version)
+{
+  Onnx__OperatorSetIdProto *opset;
+
+  PetscFunctionBegin;
+  for (size_t i = 0; i < proto->opsets; i++)
+    if (!strcmp(proto->opset[i]->domain, domain)) PetscFunctionReturn(0);
+  PetscCall(take(proto, 1, sizeof(*opset), &opset));
+  onnx__operator_set_id_proto__init(opset);
+  opset->domain = (char *)domain;
+  opset->has_version = 1;
+  opset->version = version;
+  proto->opset[proto->opsets++] = opset;
+  PetscFunctionReturn(0);
+}
+
+/* Of each domain of which a node is. Domains of users have one version. */
+static PetscErrorCode make_opsets(RtProto *proto)
+{
+  const RtGraph *graph = proto->graph;
+
+  PetscFunctionBegin;
+  PetscCall(take(proto, (size_t)graph->nodes + 1, sizeof(void *), &proto->opset));
+  PetscCall(make_opset(proto, "", graph->opset));
+  for (int i = 0; i < graph->nodes; i++)
+    if (graph->node[i].op->domain) PetscCall(make_opset(proto, graph->node[i].op->domain, 1));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode make_model(RtProto *proto)
 {
   const RtGraph *graph = proto->graph;
@@ -342,19 +373,15 @@ static PetscErrorCode make_model(RtProto *proto)
   PetscFunctionBegin;
   onnx__model_proto__init(model);
   onnx__graph_proto__init(&proto->message);
-  onnx__operator_set_id_proto__init(&proto->opset);
   model->has_ir_version = 1;
   model->ir_version = version_for(graph->opset);
   model->producer_name = (char *)"retort";
   model->producer_version = (char *)RETORT_VERSION;
   model->graph = &proto->message;
   proto->message.name = (char *)"retort";
-  proto->opset.domain = (char *)"";
-  proto->opset.has_version = 1;
-  proto->opset.version = graph->opset;
-  proto->opsets[0] = &proto->opset;
-  model->n_opset_import = 1;
-  model->opset_import = proto->opsets;
+  PetscCall(make_opsets(proto));
+  model->n_opset_import = proto->opsets;
+  model->opset_import = proto->opset;
   PetscCall(make_inputs(proto));
   PetscCall(make_outputs(proto));
   PetscCall(make_initializers(proto));

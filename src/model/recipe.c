@@ -127,6 +127,22 @@ PetscErrorCode rt_recipe_mlp(const RtRecipe *recipe, const RtDatasetInfo *info, 
   PetscFunctionReturn(0);
 }
 
+static const RtRecipeKind kinds[] = {{"mlp", "fully connected layers with Relu between them", rt_recipe_mlp}};
+
+enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
+
+const RtRecipeKind *rt_recipe_at(int i)
+{
+  return i < KINDS ? &kinds[i] : NULL;
+}
+
+const RtRecipeKind *rt_recipe_find(const char *name)
+{
+  for (int i = 0; i < KINDS; i++)
+    if (!strcmp(kinds[i].name, name)) return &kinds[i];
+  return NULL;
+}
+
 /* Shape of the output for a number of samples. */
 static PetscErrorCode output_shape(const RtGraph *graph, int64_t batch, int *ndim, int64_t *dim)
 {

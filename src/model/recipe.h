@@ -15,6 +15,17 @@ typedef struct {
   uint64_t seed;          /* of the initial weights */
 } RtRecipe;
 
+/* A kind of network that the options of a job describe: a row of the table. */
+typedef struct {
+  const char *name, *help;
+  PetscErrorCode (*make)(const RtRecipe *recipe, const RtDatasetInfo *info, RtGraph **graph);
+} RtRecipeKind;
+
+/* Row i, from 0; NULL after the last. To add one: a function like rt_recipe_mlp and a row in recipe.c. */
+const RtRecipeKind *rt_recipe_at(int i);
+/* By name, NULL if there is none. */
+const RtRecipeKind *rt_recipe_find(const char *name);
+
 /* Input `input`: [sample, …] in the dataset's physical units; output `logits` (or `output`): [sample, classes or
    targets]. Weights are [in, out], normal with variance 2 / in (He et al., arXiv 1502.01852), of the last layer 1 / in;
    biases are zero. */

@@ -2,7 +2,7 @@
 #ifndef RT_OPS_AXIS_H
 #define RT_OPS_AXIS_H
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 /* The attribute `axis` of a node for a tensor of ndim dimensions: 0 … ndim - 1, counted from the end where it is
    negative; `absent` where the node has none. Errors: no such axis. */

@@ -2,7 +2,7 @@
 #ifndef RT_OPS_BROADCAST_H
 #define RT_OPS_BROADCAST_H
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 /* The common shape of a and b in y. Errors: they do not fit. */
 PetscErrorCode rt_broadcast_shape(const char *node, const RtTensor *a, const RtTensor *b, RtTensor *y);

@@ -1,6 +1,7 @@
 #include "ops/engine.h"
 
 #include <dnnl.h>
+#include <omp.h>
 #include <string.h>
 
 #define DnnlCall(call)                                                                                                 \
@@ -13,6 +14,21 @@ enum { A, B, BIAS, C, SCRATCH, ARGUMENTS };
 
 static const int dnnl_argument[ARGUMENTS] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST,
                                              DNNL_ARG_SCRATCHPAD};
+
+/* oneDNN chooses kernels by the number of threads that OpenMP has, and must see one, so that bits depend on nothing
+   else; what the host has set is set again behind each call. Returns that. */
+static int take_one_thread(void)
+{
+  int threads = omp_get_max_threads();
+
+  if (threads != 1) omp_set_num_threads(1);
+  return threads;
+}
+
+static void give_threads_back(int threads)
+{
+  if (threads != 1) omp_set_num_threads(threads);
+}
 
 /* What one thread runs with. */
 typedef struct {
@@ -75,7 +91,7 @@ static PetscErrorCode describe(RtProduct *p, dnnl_primitive_desc_t *description)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_engine_product(const RtProductParams *params, RtProduct **product)
+static PetscErrorCode make(const RtProductParams *params, RtProduct **product)
 {
   RtProduct *p;
   dnnl_primitive_desc_t description;
@@ -100,6 +116,31 @@ PetscErrorCode rt_engine_product(const RtProductParams *params, RtProduct **prod
         DnnlCall(dnnl_memory_create(&p->slot[t].memory[i], &p->layout[i], p->engine, DNNL_MEMORY_NONE));
   }
   *product = p;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_engine_product(const RtProductParams *params, RtProduct **product)
+{
+  const int threads = take_one_thread();
+  PetscErrorCode error;
+
+  PetscFunctionBegin;
+  error = make(params, product);
+  give_threads_back(threads);
+  PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int arguments,
+                              const dnnl_exec_arg_t *argument)
+{
+  const int threads = take_one_thread();
+  dnnl_status_t status = dnnl_primitive_execute(primitive, stream, arguments, argument);
+
+  PetscFunctionBegin;
+  if (!status) status = dnnl_stream_wait(stream);
+  give_threads_back(threads);
+  DnnlCall(status);
   PetscFunctionReturn(0);
 }
 
@@ -142,8 +183,7 @@ PetscErrorCode rt_engine_pack(const RtProduct *product, const float *b, void *pa
   DnnlCall(dnnl_memory_create(&to, &product->layout[B], product->engine, packed));
   argument[0].memory = from;
   argument[1].memory = to;
-  DnnlCall(dnnl_primitive_execute(product->reorder, product->slot[0].stream, 2, argument));
-  DnnlCall(dnnl_stream_wait(product->slot[0].stream));
+  PetscCall(execute(product->reorder, product->slot[0].stream, 2, argument));
   DnnlCall(dnnl_memory_destroy(from));
   DnnlCall(dnnl_memory_destroy(to));
   PetscFunctionReturn(0);
@@ -163,7 +203,6 @@ PetscErrorCode rt_engine_run(const RtProduct *product, int slot, const void *a, 
     DnnlCall(dnnl_memory_set_data_handle(s->memory[i], handle[i]));
     argument[arguments++] = (dnnl_exec_arg_t){dnnl_argument[i], s->memory[i]};
   }
-  DnnlCall(dnnl_primitive_execute(product->primitive, s->stream, arguments, argument));
-  DnnlCall(dnnl_stream_wait(s->stream));
+  PetscCall(execute(product->primitive, s->stream, arguments, argument));
   PetscFunctionReturn(0);
 }

@@ -2,7 +2,7 @@
 #ifndef RT_OPS_FAMILIES_H
 #define RT_OPS_FAMILIES_H
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 extern const RtOp rt_op_gemm, rt_op_matmul;                     /* linear.c */
 extern const RtOp rt_op_add, rt_op_sub, rt_op_mul, rt_op_div;   /* elementwise.c */

@@ -1,5 +1,6 @@
 #include "ops/registry.h"
 
+#include "core/hash.h"
 #include "ops/families.h"
 
 #include <stdio.h>
@@ -15,32 +16,65 @@ static const RtOp *const operators[] = {
 enum { OWN = sizeof(operators) / sizeof(*operators), MOST_ADDED = 256 };
 
 /* Those of users. */
-static const RtOp *added[MOST_ADDED];
+typedef struct {
+  const RtOp *op;
+  char source[RT_HASH_TEXT];
+} Added;
+
+static Added added[MOST_ADDED];
 static int added_count;
 
-const RtOp *rt_registry_find(const char *type)
+const RtOp *rt_registry_find_in(const char *domain, const char *type)
 {
   const RtOp *op;
 
   for (int i = 0; (op = rt_registry_at(i)); i++)
-    if (!strcmp(op->type, type)) return op;
+    if (!strcmp(op->type, type) && !strcmp(op->domain ? op->domain : "", domain)) return op;
   return NULL;
 }
 
-PetscErrorCode rt_registry_add(const RtOp *op)
+const RtOp *rt_registry_find(const char *type)
+{
+  return rt_registry_find_in("", type);
+}
+
+PetscErrorCode rt_registry_add(const RtOp *op, const char *source)
 {
   PetscFunctionBegin;
   RtCheck(op->type && op->type[0] && op->shape && op->forward, "an operator without a type, a shape or a forward");
-  RtCheck(!rt_registry_find(op->type), "there is an operator '%s' already", op->type);
+  RtCheck(!rt_registry_find_in(op->domain ? op->domain : "", op->type), "there is an operator '%s' already", op->type);
   RtCheck(added_count < MOST_ADDED, "more than %d operators cannot be added", (int)MOST_ADDED);
-  added[added_count++] = op;
+  added[added_count].op = op;
+  snprintf(added[added_count].source, RT_HASH_TEXT, "%s", source);
+  added_count++;
   PetscFunctionReturn(0);
 }
 
 const RtOp *rt_registry_at(int i)
 {
   if (i < 0 || i >= OWN + added_count) return NULL;
-  return i < OWN ? operators[i] : added[i - OWN];
+  return i < OWN ? operators[i] : added[i - OWN].op;
+}
+
+PetscErrorCode rt_registry_hash(const RtGraph *graph, char hash[RT_HASH_TEXT])
+{
+  RtHash *sum = NULL;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < added_count; i++) {
+    bool used = false;
+
+    for (int n = 0; n < graph->nodes; n++) used = used || graph->node[n].op == added[i].op;
+    if (!used || !added[i].source[0]) continue;
+    if (!sum) {
+      PetscCall(rt_hash_create(&sum));
+      PetscCall(rt_hash_add(sum, hash, strlen(hash)));
+    }
+    PetscCall(rt_hash_add(sum, "\n", 1));
+    PetscCall(rt_hash_add(sum, added[i].source, strlen(added[i].source)));
+  }
+  if (sum) PetscCall(rt_hash_finish(&sum, hash));
+  PetscFunctionReturn(0);
 }
 
 /* Stand-ins live as long as the process: nodes of any graph may point to them. */

@@ -40,4 +40,4 @@ static void update(const RtOptimizerParams *params, const RtUpdate *u)
   adamw(f, u->count, u->parameter, u->gradient, u->moment[0], u->moment[1]);
 }
 
-const RtOptimizer rt_adamw_optimizer = {"adamw", 2, update};
+const RtOptimizer rt_adamw_optimizer = {"adamw", "Adam with weight decay of its own", 2, update};

@@ -7,9 +7,16 @@
 
 static const RtOptimizer *const optimizers[] = {&rt_sgd_optimizer, &rt_adamw_optimizer, &rt_tao_optimizer};
 
+enum { OPTIMIZERS = sizeof(optimizers) / sizeof(*optimizers) };
+
+const RtOptimizer *rt_optimizer_at(int i)
+{
+  return i < OPTIMIZERS ? optimizers[i] : NULL;
+}
+
 const RtOptimizer *rt_optimizer_find(const char *name)
 {
-  for (size_t i = 0; i < sizeof(optimizers) / sizeof(*optimizers); i++) {
+  for (int i = 0; i < OPTIMIZERS; i++) {
     if (!strcmp(optimizers[i]->name, name)) return optimizers[i];
   }
   return NULL;
@@ -18,8 +25,9 @@ const RtOptimizer *rt_optimizer_find(const char *name)
 const char *rt_optimizer_names(void)
 {
   static char names[256];
+  size_t at = 0;
 
-  for (size_t i = 0, at = 0; i < sizeof(optimizers) / sizeof(*optimizers); i++)
+  for (int i = 0; i < OPTIMIZERS; i++)
     at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? "|" : "", optimizers[i]->name);
   return names;
 }

@@ -26,7 +26,7 @@ typedef struct {
 } RtUpdate;
 
 typedef struct {
-  const char *name;
+  const char *name, *help;
   int moments;
   void (*update)(const RtOptimizerParams *params, const RtUpdate *update); /* NULL: tao.h does it, on all samples */
 } RtOptimizer;
@@ -37,6 +37,8 @@ extern const RtOptimizer rt_sgd_optimizer, rt_adamw_optimizer, rt_tao_optimizer;
    weight decay, Loshchilov and Hutter, arXiv 1711.05101), "tao" (full batch, by line searches). NULL if there is none.
  */
 const RtOptimizer *rt_optimizer_find(const char *name);
+/* Row i, from 0; NULL after the last. */
+const RtOptimizer *rt_optimizer_at(int i);
 const char *rt_optimizer_names(void);
 
 /* Rescale each incoming weight vector whose Euclidean norm is above `limit` to that norm. weight: rows x columns,

@@ -50,4 +50,4 @@ static void update(const RtOptimizerParams *params, const RtUpdate *u)
     momentum(f, u->count, u->parameter, u->gradient, u->moment[0]);
 }
 
-const RtOptimizer rt_sgd_optimizer = {"sgd", 1, update};
+const RtOptimizer rt_sgd_optimizer = {"sgd", "gradient descent with momentum", 1, update};

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Works on the whole training set at once, so there is no update of a part. */
-const RtOptimizer rt_tao_optimizer = {"tao", 0, NULL};
+const RtOptimizer rt_tao_optimizer = {"tao", "all samples in each step, by line searches", 0, NULL};
 
 enum { SAID = 160 /* characters of what PETSc says */ };
 

@@ -2,15 +2,62 @@
 
 #include "compress/init.h"
 #include "distill/loss.h"
+#include "model/recipe.h"
 #include "optim/optimizer.h"
 #include "optim/tao.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Tables whose rows are the choices of an option: the name of row i and what it is; NULL after the last. */
+static const char *arch(int i, const char **help)
+{
+  const RtRecipeKind *kind = rt_recipe_at(i);
+
+  *help = kind ? kind->help : NULL;
+  return kind ? kind->name : NULL;
+}
+static const char *optimizer(int i, const char **help)
+{
+  const RtOptimizer *row = rt_optimizer_at(i);
+
+  *help = row ? row->help : NULL;
+  return row ? row->name : NULL;
+}
+static const char *loss(int i, const char **help)
+{
+  const RtLoss *row = rt_loss_at(i);
+
+  *help = row ? row->help : NULL;
+  return row ? row->name : NULL;
+}
+
+enum { TEXT = RT_LOSS_MOST * RT_LOSS_NAME };
+
+/* Names of the rows, joined by `|`. */
+static const char *join(const char *(*row)(int i, const char **help), char *text)
+{
+  const char *name, *help;
+  size_t at = 0;
+
+  text[0] = 0;
+  for (int i = 0; at < TEXT && (name = row(i, &help)); i++)
+    at += (size_t)snprintf(text + at, TEXT - at, "%s%s", i ? "|" : "", name);
+  return text;
+}
 
 static const char *archs(void)
 {
-  return "mlp";
+  static char text[TEXT];
+
+  return join(arch, text);
+}
+static const char *starts(void)
+{
+  static char text[TEXT];
+
+  return join(rt_init_at, text);
 }
 static const char *precisions(void)
 {
@@ -197,6 +244,8 @@ static const char *fits(void)
 
 static const RtOption table[] = {
     {"job", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0, "YAML job file; a nested key a: {b: 1} is the option -a_b 1"},
+    {"extend", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0,
+     "shared libraries with losses and operators of your own, FILE.so,…; see retort/extend.h"},
     {"run_dir", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0, "directory of the run"},
     {"run_seed", RT_OPTION_INT, "1", 0, MOST, NULL, TRAINING | LABEL | RT_VERB_VERIFY, TEACHER | LABELS | STUDENT,
      "all random numbers are a function of it"},
@@ -254,8 +303,7 @@ static const RtOption table[] = {
     {"compress_ranks", RT_OPTION_INTS, "", 1, MOST, NULL, RT_VERB_COMPRESS, COMPRESSED,
      "or to these ranks of the first layers; the others stay whole"},
     MODEL("student", DISTILL | RT_VERB_EVAL, STUDENT, "100", "student: its graph and initial weights"),
-    {"student_init", RT_OPTION_CHOICE, "random", 0, 0, rt_init_names, DISTILL, STUDENT,
-     "where it begins: random; pca first layer from the data; ridge last layer from the teacher; svd the teacher cut"},
+    {"student_init", RT_OPTION_CHOICE, "random", 0, 0, starts, DISTILL, STUDENT, "where it begins"},
     {"student_init_lambda", RT_OPTION_REAL, "0.1", 0, 1e6, NULL, DISTILL, STUDENT,
      "ridge: penalty, in mean variances of what enters the layer"},
     {"student_init_samples", RT_OPTION_INT, "0", 0, MOST, NULL, DISTILL, STUDENT,
@@ -264,8 +312,7 @@ static const RtOption table[] = {
      "svd: cut to so many parameters at most; 0: by energy"},
     {"student_init_energy", RT_OPTION_REAL, "0", 0, 1, NULL, DISTILL, STUDENT,
      "svd: part of each layer's output variance to keep, 0: ranks are -student_hidden; pca: of the input's, 0: 0.75"},
-    {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_short_names, DISTILL, STUDENT,
-     "objective: kl soft targets, logits logit regression, mse regression"},
+    {"distill_loss", RT_OPTION_CHOICE, "kl", 0, 0, rt_loss_short_names, DISTILL, STUDENT, "objective"},
     {"distill_temperature", RT_OPTION_REAL, "4", 0.01, 1e6, NULL, DISTILL, STUDENT, "temperature of the soft targets"},
     {"distill_alpha", RT_OPTION_REAL, "0.9", 0, 1, NULL, DISTILL, STUDENT,
      "weight of the soft term, 1 - alpha weighs the hard one; 0 needs no teacher"},
@@ -315,7 +362,20 @@ static const RtOption table[] = {
      "choose that number, in tenths from -20 to 20, by the accuracy on this set"},
 };
 
-enum { FIXED = sizeof(table) / sizeof(*table), LOSS_OPTIONS = 64, NAME = 48, NUMBER = 32 };
+enum {
+  FIXED = sizeof(table) / sizeof(*table),
+  LOSS_OPTIONS = RT_LOSS_MOST * RT_LOSS_OPTIONS,
+  NAME = RT_LOSS_NAME + 16,
+  NUMBER = 32
+};
+
+bool rt_table_has(const char *name)
+{
+  bool found = false;
+
+  for (int i = 0; i < FIXED; i++) found = found || !strcmp(table[i].name, name);
+  return found;
+}
 
 /* The rows of the losses' own options, from their table; two losses may share a name. */
 static int add_loss_options(RtOption *row)
@@ -330,13 +390,51 @@ static int add_loss_options(RtOption *row)
       snprintf(name[count], NAME, "distill_terms_*_%s", o->name);
       for (int i = 0; i < count; i++) known = known || !strcmp(name[i], name[count]);
       if (known) continue;
-      snprintf(initial[count], NUMBER, "%g", o->initial);
+      for (int digits = 6; digits <= 17 && (digits == 6 || strtod(initial[count], NULL) != o->initial); digits++)
+        snprintf(initial[count], NUMBER, "%.*g", digits, o->initial);
       snprintf(help[count], sizeof(help[count]), "%s: %s", rt_loss_at(l)->name, o->help);
       row[count] = (RtOption){name[count], RT_OPTION_REAL, initial[count], o->least,   o->most,
                               NULL,        DISTILL,        STUDENT,        help[count]};
       count++;
     }
   return count;
+}
+
+/* What the choices are is told by their table, behind the help of the option: only those that are among the choices. */
+static void tell_choices(RtOption *option, const char *(*row)(int i, const char **help), char *text)
+{
+  char choices[TEXT + 2], word[RT_LOSS_NAME + 2];
+  const char *name, *help;
+  size_t at = (size_t)snprintf(text, TEXT, "%s", option->help);
+  bool first = true;
+
+  snprintf(choices, sizeof(choices), "|%s|", option->choices());
+  for (int i = 0; at < TEXT && (name = row(i, &help)); i++) {
+    snprintf(word, sizeof(word), "|%s|", name);
+    if (!strstr(choices, word)) continue;
+    at += (size_t)snprintf(text + at, TEXT - at, "%s%s: %s", first ? ". " : "; ", name, help);
+    first = false;
+  }
+  option->help = text;
+}
+
+static void tell_tables(RtOption *option, int count)
+{
+  static const struct {
+    const char *(*choices)(void);
+    const char *(*row)(int i, const char **help);
+  } told[] = {{archs, arch},
+              {rt_optimizer_names, optimizer},
+              {starts, rt_init_at},
+              {rt_loss_short_names, loss},
+              {rt_loss_names, loss}};
+  enum { TOLD = sizeof(told) / sizeof(*told) };
+  static char text[TOLD][2][TEXT]; /* of the teacher and of the student */
+  int used[TOLD] = {0};
+
+  for (int i = 0; i < count; i++)
+    for (int k = 0; k < TOLD; k++)
+      if (option[i].choices == told[k].choices) tell_choices(&option[i], told[k].row, text[k][used[k]++]);
 }
 
 const RtOption *rt_table_options(int *count)
@@ -352,6 +450,7 @@ const RtOption *rt_table_options(int *count)
     rows = before + add_loss_options(all + before);
     memcpy(all + rows, table + before, (size_t)(FIXED - before) * sizeof(*all));
     rows += FIXED - before;
+    tell_tables(all, rows);
   }
   *count = rows;
   return all;

@@ -3,6 +3,7 @@
 #include "core/message.h"
 #include "label/features.h"
 #include "optim/tao.h"
+#include "run/extend.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -238,12 +239,19 @@ PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t wi
                                   const char *teacher, const char *start, char **record)
 {
   const char *section = content == RT_CONTENT_TEACHER ? "teacher" : "distill";
-  char *tao = NULL;
+  char *tao = NULL, *extend = NULL, *extra;
+  size_t length;
 
   PetscFunctionBegin;
   if (!strcmp(rt_options_text(job->options, section, "optimizer"), "tao")) PetscCall(rt_tao_record(&tao));
-  PetscCall(rt_model_record(job, content, window, dataset, teacher, start, tao ? tao : "", record));
+  if (content == RT_CONTENT_STUDENT) PetscCall(rt_extend_record(&extend));
+  length = (tao ? strlen(tao) : 0) + (extend ? strlen(extend) : 0) + 1;
+  PetscCall(PetscMalloc1(length, &extra));
+  snprintf(extra, length, "%s%s", tao ? tao : "", extend ? extend : "");
+  PetscCall(rt_model_record(job, content, window, dataset, teacher, start, extra, record));
   PetscCall(PetscFree(tao));
+  PetscCall(PetscFree(extend));
+  PetscCall(PetscFree(extra));
   PetscFunctionReturn(0);
 }
 

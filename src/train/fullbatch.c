@@ -9,9 +9,9 @@
 #include "core/message.h"
 #include "core/simd.h"
 #include "core/stop.h"
-#include "graph/op.h"
 #include "optim/tao.h"
 #include "train/trainer_state.h"
+#include <retort/operator.h>
 
 #include <math.h>
 #include <stdio.h>

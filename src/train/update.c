@@ -1,7 +1,7 @@
 /* The optimizer step on the part of the parameters that a rank owns. */
 #include "core/simd.h"
-#include "graph/op.h"
 #include "train/trainer_state.h"
+#include <retort/operator.h>
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs Retort into a folder, moves that folder, and builds a user's C program with the CMake package and with
-# pkg-config, each with the shared and the static library. All must print what numpy computed.
+# pkg-config, each with the shared and the static library, and as C++. All must print what numpy computed.
 # test_install.sh BUILD FOLDER
 set -euo pipefail
 
@@ -44,6 +44,19 @@ libraries=$(dirname "$PKG_CONFIG_PATH")
 # shellcheck disable=SC2046 # flags are to be split
 "$CC" "${flags[@]}" "$here/use_retort.c" -o pc_shared $(pkg-config --cflags --libs retort)
 LD_LIBRARY_PATH=$libraries check "pkg-config, shared" ./pc_shared
+
+# Every header alone, as strict C11 and as C++17; and the program as C++, whose names must be those of the library.
+read -ra include <<<"$(pkg-config --cflags retort | sed 's/-I/-isystem /g')" # what MPI and PETSc write is not ours
+for header in "$prefix"/include/retort/*.h; do
+  for language in "$CC -x c -std=c11" "${CXX:-c++} -x c++ -std=c++17"; do
+    echo "#include <retort/$(basename "$header")>" | $language -pedantic-errors -Wall -Wextra -Werror -fsyntax-only \
+      -I "$prefix/include" "${include[@]}" - || { echo "$language: $header"; exit 1; }
+  done
+done
+# shellcheck disable=SC2046
+"${CXX:-c++}" "${flags[@]}" -x c++ -std=c++20 "$here/use_retort.c" -x none -o cpp_shared \
+  $(pkg-config --cflags --libs retort)
+LD_LIBRARY_PATH=$libraries check "C++, shared" ./cpp_shared
 
 # Only the static library in sight.
 rm "$libraries"/libretort.so*

@@ -60,7 +60,7 @@ static PetscErrorCode test(int argc, char **argv)
 {
   (void)argc;
   (void)argv;
-  RT_MUST(rt_registry_add(&rt_centre));
+  RT_MUST(rt_registry_add(&rt_centre, ""));
   start();
   make = make_centred;
   test_state();

@@ -27,7 +27,7 @@ CODE = [
     (r"\b(C\w*blacs_\w+|p?d(gemm|potr|syev|gesv|gemr)\w*_)\s*\(", ["src/linalg/*"],
      "BLACS, ScaLAPACK and BLAS have their room in src/linalg"),
     (r"\b(strn?cmp|strn?casecmp|memcmp|strstr|PetscStrn?cmp)\s*\([^;]*\bop->type\b|\bop->type\s*\[", ["src/ops/*"],
-     "operators' names are compared in src/ops only: ask what graph/op.h tells of an operator"),
+     "operators' names are compared in src/ops only: ask what retort/operator.h tells of an operator"),
 ]
 
 # Included headers: pattern, files that may include them, rule.

@@ -18,7 +18,6 @@ ROOT, FOLDER = sys.argv[1:3]
 # For what comes: name, why it stands although nothing calls it yet. A name that is called, or gone, leaves this list.
 WAITING = {
     "rt_file_write": "whole files: for what exports will write",
-    "rt_registry_add": "operators of users: for -extend",
 }
 # Tests walk these tables.
 WALKED = {"rt_registry_at"}

@@ -5,6 +5,7 @@
 #include "compress/init.h"
 #include "distill/loss.h"
 #include "eval/metrics.h"
+#include "model/recipe.h"
 #include "ops/registry.h"
 #include "optim/optimizer.h"
 
@@ -24,10 +25,13 @@ static void print(const char *kind, const char *names)
 
 int main(void)
 {
+  const char *help;
+
   for (int i = 0; rt_registry_at(i); i++) print("operator", rt_registry_at(i)->type);
   print("loss", rt_loss_names());
   print("optimizer", rt_optimizer_names());
-  print("start", rt_init_names());
+  for (int i = 0; rt_init_at(i, &help); i++) print("start", rt_init_at(i, &help));
+  for (int i = 0; rt_recipe_at(i); i++) print("recipe", rt_recipe_at(i)->name);
   for (int i = 0; rt_metrics_row(i); i++) print("metric", rt_metrics_row(i)->name);
   return 0;
 }

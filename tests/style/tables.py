@@ -20,6 +20,7 @@ RULES = {
     "loss": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_loss*.c"]), (r'"{}": \w', ["tests/conformance/test_losses.py"])],
     "optimizer": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_optimizer.c", "tests/cli/tao.py"]), (r'"{}"', ["tests/conformance/test_optimizers.py"])],
     "start": [(r"(?<!\+)\b{}\b(?!\+)", DOCUMENTS), (r'"{}"', ["tests/cli/starts.py", "tests/cli/threads.py"])],
+    "recipe": [(r"\b{}\b", DOCUMENTS), (r"rt_recipe_{}\b", ["tests/unit/*.c"])],
     "metric": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_metrics.c"])],
     "verb": [(r"\bretort {}\b", DOCUMENTS), (r'(run|start|any_end)\(\[?"{}"', ["tests/cli/*.py"])],
     "importer": [(r"\bimport {}\b", DOCUMENTS), (r'run\("{}"', ["tests/cli/import.py"])],

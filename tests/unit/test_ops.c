@@ -2,7 +2,7 @@
    refused by name. And Cast, number by number. */
 #include "support.h"
 
-#include "graph/op.h"
+#include <retort/operator.h>
 
 #include <math.h>
 #include <retort/plan.h>

@@ -126,9 +126,9 @@ static PetscErrorCode test(int argc, char **argv)
   static const RtOp none = {.type = "TestNone"};
 
   (void)argc, (void)argv;
-  RT_MUST(rt_registry_add(&rt_centre));
-  RT_TEST_SAYS(rt_registry_add(&rt_centre), RT_ERR_FAILED, "TestCentre|already");
-  RT_TEST_SAYS(rt_registry_add(&none), RT_ERR_FAILED, "without");
+  RT_MUST(rt_registry_add(&rt_centre, ""));
+  RT_TEST_SAYS(rt_registry_add(&rt_centre, ""), RT_ERR_FAILED, "TestCentre|already");
+  RT_TEST_SAYS(rt_registry_add(&none, ""), RT_ERR_FAILED, "without");
   test_kinds();
   test_steps();
   test_file();

@@ -1,10 +1,14 @@
-/* The interface between the graph and operators. An operator family is one file in src/ops with its attributes, shape
-   rule, forward and backward, and a row for each operator in src/ops/registry.c. src/ops/elementwise.c is the one to
-   copy from. */
-#ifndef RT_GRAPH_OP_H
-#define RT_GRAPH_OP_H
+/* Operators: the interface between them and the graph. An operator family is one file with its attributes, shape rule,
+   forward and backward, and a row for each operator. Retort's own stand in src/ops and src/ops/registry.c, where
+   elementwise.c is the one to copy from; those of users come by retort/extend.h. Nothing here is collective. */
+#ifndef RETORT_OPERATOR_H
+#define RETORT_OPERATOR_H
 
 #include <retort/plan.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum {
   RT_PLACE_WORK,      /* in the slab of the work, at `offset` */
@@ -98,7 +102,8 @@ typedef enum {
 } RtAbsorb;
 
 struct RtOp {
-  const char *type; /* ONNX operator */
+  const char *type;   /* ONNX operator */
+  const char *domain; /* NULL: ONNX's own */
   int inputs_min, inputs_max;
   int outputs_max;   /* 0 means 1 */
   int64_t opset_min; /* earliest opset with this meaning */
@@ -174,5 +179,9 @@ static inline float *rt_op_din(const RtWork *work, const RtStep *step, int i)
   if (step->din[i] == RT_DIN_PARAMETER) return work->gradient + step->in[i]->root->offset;
   return step->din[i] == RT_DIN_UNWANTED ? NULL : (float *)(work->slab + step->din[i]);
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
