@@ -111,7 +111,8 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   RtSampler sampler;
   RtTrainerParams taught = *params;
   RtHere *here = NULL;
-  RtGraph *teacher = make_perceptron(12, 2);
+  RtMixture teacher = {.models = 1, .graph = {make_perceptron(12, 2)}};
+  const RtHereParams beside = {.teacher = &teacher, .role = "teacher", .info = &info, .terms = &taught.terms};
   PetscErrorCode error;
 
   PetscFunctionBegin;
@@ -121,12 +122,12 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   in.augment = &augment;
   in.sampler = &sampler;
   if (rt_terms_teacher(&params->terms)) {
-    RT_MUST(rt_here_create(&(RtHereParams){.graph = teacher, .info = &info, .terms = &taught.terms}, &here));
+    RT_MUST(rt_here_create(&beside, &here));
     taught.teacher = rt_here_teacher(here);
   }
   error = rt_trainer_run(comm, &taught, &in, graph, result);
   RT_MUST(rt_here_destroy(&here));
-  RT_MUST(rt_graph_destroy(&teacher));
+  RT_MUST(rt_graph_destroy(&teacher.graph[0]));
   RT_MUST(rt_sampler_destroy(&sampler));
   PetscFunctionReturn(error);
 }

@@ -1,5 +1,6 @@
-/* The label store: a teacher's raw logits for a dataset, in shards, one NetCDF file for each fixed range of samples; if
-   wanted, also the activations of one of its layers, as their leading principal components.
+/* The label store: what a teacher gives for the samples of a dataset, in shards, one NetCDF file for each fixed range
+   of samples. Its fields are the raw logits and, if wanted, other values of the teacher, each in a form of its own
+   (store/form.h).
    A shard is complete or absent. Every shard names what it was made from; a store that does not match is refused. */
 #ifndef RETORT_LABELSTORE_H
 #define RETORT_LABELSTORE_H
@@ -9,20 +10,42 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+enum { RT_LABELSTORE_FIELDS = 18 /* most fields of a store */ };
+
+/* A field: one variable of the store. */
+typedef struct {
+  char name[32];           /* of the variable */
+  char layer[128];         /* the value's name in the teacher; logits: empty */
+  char form[16];           /* a row of the table of forms; empty: dense */
+  double absolute;         /* what is stored may be off by absolute + relative |value| */
+  double relative;         /* … as far as its form says so; 0: it is what the teacher gave */
+  int width;               /* numbers a sample in each view */
+  int axes;                /* shape of these, as far as it is known; 0: one axis */
+  int64_t dim[RT_MAX_DIM]; /* [axes] */
+  char hash[RT_HASH_TEXT]; /* of the components, in the form of that name */
+  double kept;             /* part of the layer's variance that they hold */
+} RtLabelstoreField;
 
 typedef struct {
   int64_t samples; /* of the dataset */
   int64_t shard;   /* samples in a shard; the last one may be shorter */
   int views;       /* 1: the plain sample; more: view 0 is plain, the others are augmented */
-  int classes;     /* or numbers a sample, for regression */
   char teacher[RT_HASH_TEXT], dataset[RT_HASH_TEXT];
-  char precision[8];           /* fp32 or bf16 */
-  char augment[160];           /* canonical text of what makes the views; empty where views is 1 */
-  int components;              /* of the layer's activations; 0: none are kept, or nobody asks for them */
-  char features[RT_HASH_TEXT]; /* hash of the layer and its components */
-  char layer[128];             /* its name in the teacher */
-  double kept;                 /* part of the activations' variance that the components hold */
+  char precision[8]; /* in which the teacher computed: fp32 or bf16 */
+  char augment[160]; /* canonical text of what makes the views; empty where views is 1 */
+  int fields;        /* that there are, or that somebody asks for: then a store may hold more */
+  RtLabelstoreField field[RT_LABELSTORE_FIELDS]; /* [fields] */
 } RtLabelstoreInfo;
+
+/* A store of logits alone. */
+void rt_labelstore_logits(RtLabelstoreInfo *info, int width);
+/* The number of a field, -1: there is none of that name. */
+int rt_labelstore_find(const RtLabelstoreInfo *info, const char *name);
+/* Numbers of all fields a sample in each view. */
+int64_t rt_labelstore_width(const RtLabelstoreInfo *info);
+/* Whether a field holds what is wanted; components any, where `want` has no hash. why: gets what else it holds,
+   [RT_LABELSTORE_TEXT]. */
+bool rt_labelstore_same(const RtLabelstoreField *has, const RtLabelstoreField *want, char *why);
 
 /* Shard arithmetic. */
 static inline int64_t rt_labelstore_shards(const RtLabelstoreInfo *info)
@@ -40,7 +63,7 @@ static inline int64_t rt_labelstore_count(const RtLabelstoreInfo *info, int64_t 
 typedef enum {
   RT_LABELSTORE_THERE,
   RT_LABELSTORE_MISSING,
-  RT_LABELSTORE_DAMAGED, /* not to be opened, cut off, wrong checksums or sample numbers, logits that are not finite */
+  RT_LABELSTORE_DAMAGED, /* not to be opened, cut off, wrong checksums or sample numbers, numbers that are not finite */
   RT_LABELSTORE_UNKNOWN  /* nobody has looked */
 } RtLabelstoreState;
 
@@ -60,18 +83,15 @@ PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info,
 PetscErrorCode rt_labelstore_check(MPI_Comm comm, const char *dir, const RtLabelstoreInfo *info, int64_t notes,
                                    bool (*stop)(void), RtLabelstoreState *state);
 
-/* Write one shard, in the place of one that is there. Not collective. logits: [count, views, classes], raw; features:
-   [count, views, components], NULL where there are none. options: text for the attribute of that name. Errors: a folder
-   that cannot be written, a full disk. */
-PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info, int64_t shard, const float *logits,
-                                   const float *features, const char *options);
+/* Write one shard, in the place of one that is there. Not collective. data: [fields][count, views, width], as the
+   teacher gave them; forms are applied here. options: text for the attribute of that name. Errors: a folder that cannot
+   be written, a full disk, a number that a form cannot hold. */
+PetscErrorCode rt_labelstore_write(const char *dir, const RtLabelstoreInfo *info, int64_t shard,
+                                   const float *const *data, const char *options);
 
-/* Read one shard. Not collective. logits: [rt_labelstore_count, views, classes].
+/* Read one field of a shard. Not collective. field: its number in info; data: [rt_labelstore_count, views, width].
    Errors: missing, damaged, made from something else. */
-PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits);
-/* The same for the features, where info asks for them. features: [rt_labelstore_count, views, components]. */
-PetscErrorCode rt_labelstore_read_features(const char *dir, const RtLabelstoreInfo *info, int64_t shard,
-                                           float *features);
+PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, int field, float *data);
 
 /* A store that is read in parts, one view at a time. Not collective. open: shards that stay open, at least 1, the last
    that were read: to open one takes a millisecond, to keep it open takes RT_LABELSTORE_OPEN bytes of memory. */
@@ -81,10 +101,10 @@ PetscErrorCode rt_labelstore_reader_create(const char *dir, const RtLabelstoreIn
                                            RtLabelstoreReader **reader);
 /* Accepts NULL. */
 PetscErrorCode rt_labelstore_reader_destroy(RtLabelstoreReader **reader);
-/* Logits of one view of samples [first, first + count) of the dataset, from as many shards as they are in.
-   logits: [count, classes]. Errors: as rt_labelstore_read. */
-PetscErrorCode rt_labelstore_reader_read(RtLabelstoreReader *reader, int view, int64_t first, int64_t count,
-                                         float *logits);
+/* One field, one view of samples [first, first + count) of the dataset, from as many shards as they are in.
+   data: [count, width]. Errors: as rt_labelstore_read. */
+PetscErrorCode rt_labelstore_reader_read(RtLabelstoreReader *reader, int field, int view, int64_t first, int64_t count,
+                                         float *data);
 
 /* Read what a store in folder dir says of itself, from its first shard that can be read. Not collective. found: false
    where there is none. */

@@ -104,6 +104,30 @@ static PetscErrorCode print_dataset(const char *path)
   PetscFunctionReturn(0);
 }
 
+static void print_fields(const RtLabelstoreInfo *info)
+{
+  const int logits = rt_labelstore_find(info, "logits");
+
+  rt_message_print("  %lld samples in shards of %lld, %d view%s, %d numbers each, %s", (long long)info->samples,
+                   (long long)info->shard, info->views, info->views == 1 ? "" : "s", info->field[logits].width,
+                   info->precision);
+  if (info->augment[0]) rt_message_print("  views by %s", info->augment);
+  for (int f = 0; f < info->fields; f++) {
+    const RtLabelstoreField *field = &info->field[f];
+    char off[64] = "";
+
+    if (field->absolute > 0 || field->relative > 0)
+      snprintf(off, sizeof(off), ", off by up to %g%s", field->absolute > 0 ? field->absolute : field->relative,
+               field->absolute > 0 ? "" : " of a number");
+    if (field->hash[0])
+      rt_message_print("  %d components of the layer '%s', with %.2f %% of its variance", field->width, field->layer,
+                       100 * field->kept);
+    else if (f != logits || field->form[0])
+      rt_message_print("  %s: %d numbers of '%s', %s%s", field->name, field->width,
+                       f == logits ? field->name : field->layer, field->form, off);
+  }
+}
+
 static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info)
 {
   int64_t shards = rt_labelstore_shards(info), count[RT_LABELSTORE_UNKNOWN + 1] = {0};
@@ -122,12 +146,7 @@ static PetscErrorCode print_store(const char *path, const RtLabelstoreInfo *info
                      (long long)count[RT_LABELSTORE_DAMAGED]);
   else
     rt_message_print("%s: label store, complete", path);
-  rt_message_print("  %lld samples in shards of %lld, %d view%s, %d numbers each, %s", (long long)info->samples,
-                   (long long)info->shard, info->views, info->views == 1 ? "" : "s", info->classes, info->precision);
-  if (info->augment[0]) rt_message_print("  views by %s", info->augment);
-  if (info->components)
-    rt_message_print("  %d components of the layer '%s', with %.2f %% of its variance", info->components, info->layer,
-                     100 * info->kept);
+  print_fields(info);
   rt_message_print("  teacher %s", info->teacher);
   rt_message_print("  dataset %s", info->dataset);
   PetscFunctionReturn(0);

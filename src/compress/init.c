@@ -3,6 +3,8 @@
 #include "compress/cut.h"
 #include "compress/start.h"
 #include "core/message.h"
+#include "label/kept.h"
+#include "label/mixture.h"
 #include "label/moments.h"
 #include "label/store.h"
 #include "linalg/eigen.h"
@@ -233,6 +235,7 @@ static PetscErrorCode start_ridge(const RtJob *job, const RtTrainset *data, cons
       dense->output == rt_tap_logits(graph) && dense->bias >= 0,
       "-student_init ridge solves the student's last layer, which must be a Gemm with a bias that gives the logits");
   PetscCall(rt_store_describe(job, data->info, teacher->hash, teacher->width, &data->augment, &store, dir));
+  PetscCall(rt_kept_logits(job, teacher->width, &store));
   moments.joined = true;
   moments.store = &store;
   moments.store_dir = dir;
@@ -368,14 +371,19 @@ static const Start *find_start(const RtJob *job)
   return &starts[i];
 }
 
-PetscErrorCode rt_init_check(const RtJob *job)
+PetscErrorCode rt_init_check(const RtJob *job, bool teacher, bool store)
 {
   const RtOptions *o = job->options;
   const Start *start = find_start(job);
 
   PetscFunctionBegin;
-  if (start->teacher && rt_options_real(o, "distill", "alpha") == 0)
-    RtUsage("-student_init %s begins with the teacher, but with -distill_alpha 0 there is none", start->name);
+  if (start->teacher && !teacher)
+    RtUsage("-student_init %s begins with the teacher, but the job has none", start->name);
+  if (start->ridge && !store)
+    RtUsage("-student_init %s reads the teacher's logits from the store, but with -distill_teacher %s there is none",
+            start->name, rt_options_text(o, "distill", "teacher"));
+  if (start->cut && rt_mixture_named(o))
+    RtUsage("-student_init svd cuts one teacher, but -teacher_models names several: take one of them");
   if (start->cut && rt_options_text(o, "student", "model")[0])
     RtUsage("-student_init svd and -student_model both say which network the student is: leave one out");
   if (start->cut && rt_options_given(o, "student", "dropout"))

@@ -13,8 +13,9 @@ typedef struct {
 
 /* The name of row i of the table of starts, from 0, and what it is; NULL after the last. */
 const char *rt_init_at(int i, const char **help);
-/* Collective. Whether the options go together; before anything is read. Errors (usage): they do not. */
-PetscErrorCode rt_init_check(const RtJob *job);
+/* Collective. Whether the options go together; before anything is read. teacher, store: whether the job has a model
+   that teaches, and keeps what it says. Errors (usage): they do not. */
+PetscErrorCode rt_init_check(const RtJob *job, bool teacher, bool store);
 /* Collective. Whether they go with this teacher, of which the shapes matter. Errors: svd cannot cut it so far. */
 PetscErrorCode rt_init_check_teacher(const RtJob *job, const RtGraph *teacher);
 

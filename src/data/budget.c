@@ -36,15 +36,21 @@ int64_t rt_budget_piece(const RtBudget *b)
   return PetscMin(PIECE, b->memory / PIECE_PART);
 }
 
+/* Bytes of an open shard: each field has a piece of its own in memory. */
+static int64_t open_bytes(const RtBudget *b)
+{
+  return rt_size_times(RT_LABELSTORE_OPEN, PetscMax(1, b->fields));
+}
+
 int rt_budget_open(const RtBudget *b)
 {
-  return (int)PetscMax(1, PetscMin(MOST_OPEN, b->memory / OPEN_PART / RT_LABELSTORE_OPEN));
+  return (int)PetscMax(1, PetscMin(MOST_OPEN, b->memory / OPEN_PART / open_bytes(b)));
 }
 
 /* What stands beside the windows. */
 static int64_t other_bytes(const RtBudget *b)
 {
-  const int64_t open = PetscMin(rt_budget_open(b) * (int64_t)RT_LABELSTORE_OPEN, b->memory / LIBRARY_PART);
+  const int64_t open = PetscMin(rt_size_times(rt_budget_open(b), open_bytes(b)), b->memory / LIBRARY_PART);
   const int64_t shards = b->logits ? open : 0;
   const int64_t piece = rt_gather_bytes(rt_budget_piece(b), b->sample, b->logits);
 

@@ -12,6 +12,7 @@ typedef struct {
   int64_t held;          /* of them held out of training */
   int64_t sample;        /* bytes of one sample, as rt_samples_bytes says */
   int64_t logits, views; /* bytes of a sample's soft labels for one view, and views; 0: none are needed */
+  int fields;            /* of the label store that are read; 0: as 1 */
   int64_t batch;         /* samples in a global batch */
   int lanes;
 } RtBudget;

@@ -19,6 +19,26 @@ int64_t rt_feed_micro(const RtFeedSource *source)
   return PetscMin(256, source->sampler->held);
 }
 
+int rt_feed_fields(const RtFeedSource *source, int width[RT_LABELSTORE_FIELDS])
+{
+  width[0] = source->width;
+  for (int f = 0; source->store && f < source->store->fields; f++) width[f] = source->store->field[f].width;
+  return !source->width ? 0 : source->store ? source->store->fields : 1;
+}
+
+void rt_feed_split(const RtFeedSource *source, const float *row, int64_t r, float *const *field)
+{
+  int width[RT_LABELSTORE_FIELDS], fields = rt_feed_fields(source, width);
+
+  for (int f = 0; f < fields; f++) {
+    if (row)
+      memcpy(field[f] + r * width[f], row, (size_t)width[f] * sizeof(float));
+    else
+      memset(field[f] + r * width[f], 0, (size_t)width[f] * sizeof(float));
+    if (row) row += width[f];
+  }
+}
+
 /* Numbers of the held-out samples of this rank. */
 static PetscErrorCode share_holdout(RtFeed *f)
 {
@@ -153,14 +173,8 @@ void rt_feed_lane(const RtFeed *feed, int64_t epoch, int64_t step, int lane, con
   }
   for (int i = 0; i < rows->reads; i++)
     if (rows->to[i]) rt_samples_fill(samples, rows->read[i], s->augment, feed->rows, rows->sample, view, rows->to[i]);
-  for (int64_t r = 0; rows->teacher && r < feed->rows; r++) {
-    float *to = rows->teacher + r * width;
-
-    if (rows->sample[r] < 0)
-      memset(to, 0, (size_t)width * sizeof(float));
-    else
-      memcpy(to, teacher + rows->sample[r] * stride, (size_t)width * sizeof(float));
-  }
+  for (int64_t r = 0; rows->teacher && r < feed->rows; r++)
+    rt_feed_split(s, rows->sample[r] < 0 ? NULL : teacher + rows->sample[r] * stride, r, rows->teacher);
   for (int64_t r = 0; samples->number && r < feed->rows; r++)
     if (rows->sample[r] >= 0) rows->sample[r] = samples->number[rows->sample[r]];
 }

@@ -1,6 +1,6 @@
-/* What lanes are fed with: inputs, answers and the teacher's logits of the samples of a step. All of the data is in
-   memory, or windows of it (data/order.h), of which the next is read in the background while one is used. Not
-   collective. */
+/* What lanes are fed with: inputs, answers and what a store keeps of the teacher for the samples of a step. All of the
+   data is in memory, or windows of it (data/order.h), of which the next is read in the background while one is used.
+   Not collective. */
 #ifndef RT_DATA_FEED_H
 #define RT_DATA_FEED_H
 
@@ -15,14 +15,14 @@ typedef struct {
   const RtAugment *augment;
   const RtSampler *sampler;
   int views; /* epoch e sees view e mod views; 0: each epoch a new view, from 1 on, where something is augmented */
-  int width; /* of the teacher's logits; 0: they are not needed */
+  int width; /* numbers of the teacher for a sample, of all fields that are read; 0: they are not needed */
   const bool *want; /* [info->fields] fields that somebody reads; NULL: all may be read */
   /* All in memory: */
   const RtSamples *samples; /* the whole training set; NULL: windows */
-  const float *teacher;     /* [samples, views, width] raw logits */
+  const float *teacher;     /* [samples, views, width] as the store has it, the fields one after the other */
   /* or windows: */
   const RtDataset *dataset;
-  const RtLabelstoreInfo *store; /* of the teacher's logits, all there */
+  const RtLabelstoreInfo *store; /* of the teacher, all there; its fields are those that are read. NULL: logits */
   const char *labels;            /* its folder */
   int64_t window, block, piece;  /* as data/budget.h says */
   int open;                      /* the same */
@@ -55,7 +55,7 @@ typedef struct {
   int reads;
   const RtFieldRead *read; /* [reads] fields among those that the source wants */
   void *const *to;         /* [reads] where they go: [rows, elements] as data/samples.h fills them; NULL: nowhere */
-  float *teacher;          /* [rows, width] of the epoch's view; NULL where width is 0 */
+  float *const *teacher;   /* [fields][rows, their width] of the epoch's view; NULL where width is 0 */
 } RtFeedRows;
 /* Any thread, for own lanes. */
 void rt_feed_lane(const RtFeed *feed, int64_t epoch, int64_t step, int lane, const RtFeedRows *rows);
@@ -65,10 +65,14 @@ typedef struct {
   const RtSamples *samples;
   int64_t count;         /* of this rank */
   const int64_t *sample; /* [count] as `samples` names them */
-  const float *teacher;  /* logits of view 0 of sample[i] stand at teacher + sample[i] * stride; NULL */
+  const float *teacher;  /* what the store has of view 0 of sample[i] stands at teacher + sample[i] * stride; NULL */
   int64_t stride;
 } RtFeedHoldout;
 const RtFeedHoldout *rt_feed_holdout(const RtFeed *feed);
+/* Fields of the teacher that come with the samples. width: their numbers a sample. Returns how many. */
+int rt_feed_fields(const RtFeedSource *source, int width[RT_LABELSTORE_FIELDS]);
+/* A row of the store, [width], into row r of each field, [fields]; NULL: zeros. */
+void rt_feed_split(const RtFeedSource *source, const float *row, int64_t r, float *const *field);
 /* Samples in such a micro-batch. */
 int64_t rt_feed_micro(const RtFeedSource *source);
 

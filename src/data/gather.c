@@ -10,9 +10,11 @@ struct RtGather {
   const RtDataset *dataset;
   RtLabelstoreReader *reader;       /* NULL: no logits */
   int64_t sample_span, logits_span; /* longest runs */
-  int width;                        /* logits of a sample */
+  int fields;                       /* of the store */
+  int part[RT_LABELSTORE_FIELDS];   /* [fields] their numbers a sample */
+  int64_t width;                    /* numbers of all of them */
   RtSamples run;                    /* [sample_span] */
-  float *logits;                    /* [logits_span, width] */
+  float *logits;                    /* [logits_span, width of the widest] */
 };
 
 /* Samples in a run. */
@@ -31,6 +33,7 @@ PetscErrorCode rt_gather_create(const RtDataset *dataset, const bool *want, cons
 {
   const RtDatasetInfo *info = rt_dataset_info(dataset);
   RtGather *g;
+  int widest = 1;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
@@ -39,9 +42,11 @@ PetscErrorCode rt_gather_create(const RtDataset *dataset, const bool *want, cons
   g->sample_span = PetscMin(span(bytes, rt_samples_bytes(info, want)), info->samples);
   PetscCall(rt_samples_create(info, want, g->sample_span, &g->run));
   if (!store) PetscFunctionReturn(0);
-  g->width = store->classes;
+  g->fields = store->fields;
+  g->width = rt_labelstore_width(store);
+  for (int f = 0; f < g->fields; f++) widest = PetscMax(widest, g->part[f] = store->field[f].width);
   g->logits_span = PetscMin(span(bytes, (int64_t)sizeof(float) * g->width), info->samples);
-  PetscCall(rt_memory_create((size_t)(g->logits_span * g->width) * sizeof(float), &g->logits));
+  PetscCall(rt_memory_create((size_t)(g->logits_span * widest) * sizeof(float), &g->logits));
   PetscCall(rt_labelstore_reader_create(dir, store, open, &g->reader));
   PetscFunctionReturn(0);
 }
@@ -88,20 +93,23 @@ static PetscErrorCode read_samples(RtGather *g, int64_t first, int64_t count, Rt
   PetscFunctionReturn(0);
 }
 
+/* Rows of the store have their fields one after the other. */
 static PetscErrorCode read_logits(RtGather *g, int64_t first, int64_t count, const RtSamples *list, int view,
                                   float *logits)
 {
-  const size_t width = (size_t)g->width;
-
   PetscFunctionBegin;
   for (int64_t n, end = first + count; first < end; first += n) {
     const int64_t *number = list->number + first;
+    float *to = logits + first * g->width;
 
     n = in_run(number, end - first, g->logits_span);
-    PetscCall(rt_labelstore_reader_read(g->reader, view, number[0], number[n - 1] - number[0] + 1, g->logits));
-    for (int64_t i = 0; i < n; i++)
-      memcpy(logits + (size_t)(first + i) * width, g->logits + (size_t)(number[i] - number[0]) * width,
-             width * sizeof(float));
+    for (int f = 0; f < g->fields; to += g->part[f++]) {
+      const int64_t width = g->part[f];
+
+      PetscCall(rt_labelstore_reader_read(g->reader, f, view, number[0], number[n - 1] - number[0] + 1, g->logits));
+      for (int64_t i = 0; i < n; i++)
+        memcpy(to + i * g->width, g->logits + (number[i] - number[0]) * width, (size_t)width * sizeof(float));
+    }
   }
   PetscFunctionReturn(0);
 }

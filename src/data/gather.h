@@ -19,7 +19,8 @@ PetscErrorCode rt_gather_destroy(RtGather **gather);
 int64_t rt_gather_bytes(int64_t bytes, int64_t sample, int64_t logits);
 
 /* Fill places [first, first + count) of a list, whose numbers are there already and ascend. logits: [list->count,
-   classes], gets those of one view; NULL: not read. Errors: as rt_dataset_read and rt_labelstore_read. */
+   numbers of all fields], gets those of one view, the fields of a sample one after the other; NULL: not read. Errors:
+   as rt_dataset_read and rt_labelstore_read. */
 PetscErrorCode rt_gather_read(RtGather *gather, int64_t first, int64_t count, RtSamples *list, int view, float *logits);
 
 #endif

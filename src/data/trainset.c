@@ -125,18 +125,23 @@ static PetscErrorCode find_want(const RtJob *job, const char *section, RtTrainse
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data)
+PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, const RtLabelstoreInfo *store,
+                                RtTrainset *data)
 {
+  const int64_t width = store ? rt_labelstore_width(store) : 0;
   RtBudget budget = {.memory = rt_options_int(job->options, "data", "memory"),
                      .samples = data->info->samples,
                      .held = data->sampler.held,
                      .logits = (int64_t)sizeof(float) * width,
+                     .fields = store ? store->fields : 0,
                      .views = views,
                      .batch = rt_options_int(job->options, section, "batch"),
                      .lanes = (int)rt_options_int(job->options, section, "lanes")};
   RtFeedSource *s = &data->source;
 
   PetscFunctionBegin;
+  RtCheck(width <= INT32_MAX / 16, "the fields of the label store that terms read have %lld numbers a sample, too many",
+          (long long)width);
   PetscCall(find_want(job, section, data));
   budget.sample = rt_samples_bytes(data->info, data->want);
   *s = (RtFeedSource){.info = data->info,
@@ -144,7 +149,8 @@ PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views
                       .augment = &data->augment,
                       .sampler = &data->sampler,
                       .views = views,
-                      .width = width,
+                      .width = (int)width,
+                      .store = store,
                       .dataset = data->dataset};
   if (rt_budget_fits(&budget)) PetscFunctionReturn(0);
   PetscCall(rt_budget_window(&budget, data->sampler.count, &s->window));

@@ -22,10 +22,11 @@ typedef struct {
 PetscErrorCode rt_trainset_open(const RtJob *job, const char *section, RtTrainset *data);
 PetscErrorCode rt_trainset_close(RtTrainset *data);
 
-/* Collective. Fill source: what is read of a sample, whether all fits into -data_memory, or which windows do. views,
-   width: as in RtFeedSource. The caller adds the teacher's logits. Errors: not even small windows fit; a model file
-   that cannot be read. */
-PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, int width, RtTrainset *data);
+/* Collective. Fill source: what is read of a sample, whether all fits into -data_memory, or which windows do.
+   views: as in RtFeedSource. store: whose fields are read, NULL: none; the caller adds their numbers. Errors: not even
+   small windows fit; a model file that cannot be read. */
+PetscErrorCode rt_trainset_plan(const RtJob *job, const char *section, int views, const RtLabelstoreInfo *store,
+                                RtTrainset *data);
 /* Collective. Read the samples, where they are kept. */
 PetscErrorCode rt_trainset_load(const RtJob *job, RtTrainset *data);
 

@@ -8,15 +8,11 @@
 static const struct {
   const char *head, *tail;
 } table[] = {
-    [RT_FILES_MODEL] = {"", ".onnx"},
-    [RT_FILES_HISTORY] = {"", "-history.nc"},
-    [RT_FILES_LABELS] = {"labels", ""},
-    [RT_FILES_COMPONENTS] = {"components.nc", ""},
-    [RT_FILES_EVAL] = {"eval.nc", ""},
-    [RT_FILES_SIMILARITY] = {"cka.nc", ""},
-    [RT_FILES_REPORT] = {"report/index.html", ""},
-    [RT_FILES_CHECKPOINT] = {"checkpoint", ""},
-    [RT_FILES_START] = {"checkpoint/", "-start.onnx"},
+    [RT_FILES_MODEL] = {"", ".onnx"},           [RT_FILES_HISTORY] = {"", "-history.nc"},
+    [RT_FILES_LABELS] = {"labels", ""},         [RT_FILES_COMPONENTS] = {"components", ".nc"},
+    [RT_FILES_SHARE] = {"shares/", ""},         [RT_FILES_EVAL] = {"eval.nc", ""},
+    [RT_FILES_SIMILARITY] = {"cka.nc", ""},     [RT_FILES_REPORT] = {"report/index.html", ""},
+    [RT_FILES_CHECKPOINT] = {"checkpoint", ""}, [RT_FILES_START] = {"checkpoint/", "-start.onnx"},
 };
 
 const char *rt_files_name(RtFilesKind kind, const char *role, char name[RT_FILES_NAME])

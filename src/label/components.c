@@ -13,7 +13,6 @@
 #include "netcdf/seal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -22,18 +21,16 @@ static const double pause_seconds = 0.2; /* between two looks for the file that 
 /* What is done next; rank 0 finds out. */
 enum { LOAD, MAKE, WAIT };
 
-/* The value that -label_features names: a hidden layer by its number alone, or a tap. */
-static PetscErrorCode find_layer(const RtGraph *graph, const char *name, int *value)
+/* components.nc of features, components-NAME.nc of other fields; what the file is called without its end is also what
+   jobs claim. */
+static PetscErrorCode name_file(const RtComponentsSource *s, char claim[64], char *path)
 {
-  int *layer, count;
-  char *end;
-  long number = strtol(name, &end, 10);
+  char role[48] = "";
 
   PetscFunctionBegin;
-  PetscCall(rt_tap_layers(graph, &count, &layer));
-  *value = !*end && number >= 1 && number < count ? layer[number - 1] : -1;
-  PetscCall(PetscFree(layer));
-  if (*value < 0) PetscCall(rt_tap_find(graph, name, "teacher", value));
+  if (strcmp(s->want->field, "features")) snprintf(role, sizeof(role), "-%s", s->want->field);
+  snprintf(claim, 64, "components%s", role);
+  PetscCall(rt_job_path(s->job, RT_FILES_COMPONENTS, role, path));
   PetscFunctionReturn(0);
 }
 
@@ -152,13 +149,16 @@ static PetscErrorCode check_shards(const RtComponentsSource *s, const RtComponen
 {
   char dir[PETSC_MAX_PATH_LEN];
   RtLabelstoreInfo old;
+  const RtLabelstoreField *field;
   bool found;
 
   PetscFunctionBegin;
   PetscCall(rt_job_path(s->job, RT_FILES_LABELS, NULL, dir));
   PetscCall(rt_labelstore_describe(dir, &old, &found));
+  if (!found || s->job->force || rt_labelstore_find(&old, s->want->field) < 0) PetscFunctionReturn(0);
+  field = &old.field[rt_labelstore_find(&old, s->want->field)];
   RtCheck(
-      !found || !old.components || s->job->force || strcmp(old.layer, c->layer) || !strcmp(old.features, c->hash),
+      strcmp(field->layer, c->layer) || !strcmp(field->hash, c->hash),
       "%s: its shards hold other components of the layer '%s' than come out now; run on as many ranks as made them, "
       "or make all again with `retort label -run_force`",
       dir, c->layer);
@@ -263,17 +263,19 @@ static PetscErrorCode decide(const RtComponentsSource *s, RtComponents *c, const
                              int *next)
 {
   const bool there = rt_file_exists(path);
+  char claim[64], same[PETSC_MAX_PATH_LEN];
   bool mine;
 
   PetscFunctionBegin;
   *next = MAKE;
+  PetscCall(name_file(s, claim, same));
   if (there) PetscCall(load(s, c, path, next));
   if (*next == LOAD) PetscFunctionReturn(0);
-  PetscCall(rt_claims_take(claims, "components", &mine));
+  PetscCall(rt_claims_take(claims, claim, &mine));
   *next = mine ? MAKE : WAIT;
   if (!mine || there || !rt_file_exists(path)) PetscFunctionReturn(0);
   PetscCall(load(s, c, path, next)); /* it came meanwhile */
-  if (*next == LOAD) rt_claims_release(claims, "components");
+  if (*next == LOAD) rt_claims_release(claims, claim);
   PetscFunctionReturn(0);
 }
 
@@ -281,11 +283,11 @@ static PetscErrorCode decide(const RtComponentsSource *s, RtComponents *c, const
 static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c, RtClaims *claims, bool *stopped)
 {
   int said[2] = {WAIT, 0};
-  char path[PETSC_MAX_PATH_LEN];
+  char path[PETSC_MAX_PATH_LEN], claim[64];
   PetscErrorCode error = 0;
 
   PetscFunctionBegin;
-  PetscCall(rt_job_path(s->job, RT_FILES_COMPONENTS, NULL, path));
+  PetscCall(name_file(s, claim, path));
   while (said[0] == WAIT && !said[1]) {
     if (s->job->rank == 0) {
       error = decide(s, c, path, claims, &said[0]);
@@ -299,7 +301,7 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
   if (*stopped) PetscFunctionReturn(0);
   if (said[0] == MAKE) {
     error = make(s, c, path, stopped);
-    if (s->job->rank == 0) rt_claims_release(claims, "components");
+    if (s->job->rank == 0) rt_claims_release(claims, claim);
     PetscCall(error);
     PetscFunctionReturn(0);
   }
@@ -307,44 +309,51 @@ static PetscErrorCode load_or_make(const RtComponentsSource *s, RtComponents *c,
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_components_describe(const RtJob *job, const RtGraph *teacher, RtComponents *c)
+PetscErrorCode rt_components_describe(const RtComponentsWant *want, const RtGraph *teacher, RtComponents *c)
 {
-  const RtOptions *o = job->options;
-
   PetscFunctionBegin;
-  *c = (RtComponents){.count = 0};
-  if (!rt_options_text(o, "label", "features")[0]) PetscFunctionReturn(0);
-  PetscCall(find_layer(teacher, rt_options_text(o, "label", "features"), &c->value));
+  *c = (RtComponents){.value = want->value};
   PetscCall(PetscStrncpy(c->layer, teacher->value[c->value].name, sizeof(c->layer)));
   PetscCall(rt_features_check(teacher, c->value, &c->width));
-  c->count = (int)rt_options_int(o, "label", "components");
-  RtCheck(c->count <= c->width, "-label_components %d: '%s' has only %lld numbers a sample", c->count, c->layer,
+  RtCheck(want->count <= c->width, "-%s %d: '%s' has only %lld numbers a sample", want->option, want->count, c->layer,
           (long long)c->width);
-  RtCheck(c->width * c->count <= INT32_MAX / 2, "-label_components %d of %lld numbers are too many", c->count,
+  RtCheck(c->width * want->count <= INT32_MAX / 2, "-%s %d of %lld numbers are too many", want->option, want->count,
           (long long)c->width);
+  c->count = want->count;
+  PetscFunctionReturn(0);
+}
+
+/* Shards that are there must hold what is asked for: said before any work. */
+static PetscErrorCode check_field(const RtComponentsSource *s, const RtComponents *c, const char *dir)
+{
+  RtLabelstoreInfo old;
+  bool found;
+  int f;
+
+  PetscFunctionBegin;
+  PetscCall(rt_labelstore_describe(dir, &old, &found));
+  if (!found || s->job->force) PetscFunctionReturn(0);
+  f = rt_labelstore_find(&old, s->want->field);
+  RtCheck(f >= 0 && old.field[f].width == c->count && !strcmp(old.field[f].layer, c->layer),
+          "%s: its shards hold %s %s, and the job asks for %d components of '%s'; `retort label -run_force` makes all "
+          "again",
+          dir, f >= 0 ? "other" : "no", s->want->field, c->count, c->layer);
   PetscFunctionReturn(0);
 }
 
 /* What the options say, before any work. */
 static PetscErrorCode start(const RtComponentsSource *s, RtComponents *c, RtClaims **claims)
 {
-  const RtOptions *o = s->job->options;
   char dir[PETSC_MAX_PATH_LEN];
-  RtLabelstoreInfo old;
-  bool found;
 
   PetscFunctionBegin;
-  PetscCall(rt_components_describe(s->job, s->teacher, c));
+  PetscCall(rt_components_describe(s->want, s->teacher, c));
   PetscCall(PetscMalloc2(c->width, &c->mean, c->width * c->count, &c->vector));
   if (s->job->rank) PetscFunctionReturn(0);
   PetscCall(rt_job_path(s->job, RT_FILES_LABELS, NULL, dir));
-  PetscCall(rt_labelstore_describe(dir, &old, &found));
-  RtCheck(
-      !found || s->job->force || (old.components == c->count && !strcmp(old.layer, c->layer)),
-      "%s: its shards hold %s, and the job asks for %d components of '%s'; `retort label -run_force` makes all again",
-      dir, old.components ? "other features" : "no features", c->count, c->layer);
+  PetscCall(check_field(s, c, dir));
   PetscCall(rt_file_mkdir(dir));
-  PetscCall(rt_claims_create(dir, rt_options_real(o, "label", "claim_seconds"), claims));
+  PetscCall(rt_claims_create(dir, rt_options_real(s->job->options, "label", "claim_seconds"), claims));
   PetscFunctionReturn(0);
 }
 
@@ -356,7 +365,6 @@ PetscErrorCode rt_components_open(const RtComponentsSource *source, RtComponents
   PetscFunctionBegin;
   *stopped = false;
   *components = (RtComponents){.count = 0};
-  if (!rt_options_text(source->job->options, "label", "features")[0]) PetscFunctionReturn(0);
   error = rt_message_agree(source->job->comm, start(source, components, &claims));
   if (!error) error = load_or_make(source, components, claims, stopped);
   PetscCall(rt_claims_destroy(&claims));

@@ -40,8 +40,10 @@ static PetscErrorCode check_value(const RtGraph *graph, const RtPlan *plan, int 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width)
+PetscErrorCode rt_features_shape(const RtGraph *graph, int value, int64_t *width, int *axes, int64_t dim[RT_MAX_DIM])
 {
+  int64_t whole[RT_MAX_DIM];
+
   RtTap tap = {.value = value};
   RtPlanParams params = {.batch = MICRO, .taps = 1, .tap = &tap};
   RtPlan *plan = NULL;
@@ -50,8 +52,20 @@ PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width
   PetscFunctionBegin;
   PetscCall(rt_plan_create(graph, &params, &plan));
   error = check_value(graph, plan, value, width);
+  *axes = error ? 0 : rt_plan_shape(plan, value, whole) - 1;
+  for (int i = 0; i < *axes; i++) dim[i] = whole[i + 1];
   PetscCall(rt_plan_destroy(&plan));
   PetscCall(error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width)
+{
+  int64_t dim[RT_MAX_DIM];
+  int axes;
+
+  PetscFunctionBegin;
+  PetscCall(rt_features_shape(graph, value, width, &axes, dim));
   PetscFunctionReturn(0);
 }
 
@@ -221,7 +235,7 @@ static PetscErrorCode open_block(Block *b)
   }
   PetscCall(rt_gather_create(walk->dataset, b->want, walk->store, walk->store_dir, PIECE, OPEN, &b->gather));
   PetscCall(rt_samples_reserve(info, b->want, BLOCK * MICRO, &b->list));
-  if (walk->store) PetscCall(PetscMalloc1((size_t)BLOCK * MICRO * (size_t)walk->store->classes, &b->logits));
+  if (walk->store) PetscCall(PetscMalloc1((size_t)BLOCK * MICRO * (size_t)walk->store->field[0].width, &b->logits));
   for (int m = 0; m < walk->models; m++) b->rows += walk->features[m]->values;
   PetscCall(PetscCalloc1(b->rows, &b->row));
   for (int m = 0, place = 0; m < walk->models; m++)

@@ -15,6 +15,8 @@ typedef struct RtFeatures RtFeatures;
 /* Whether a value is a layer: float, its first dimension the batch. width: what the others hold is one row a sample of
    so many numbers. Errors: it is none, by name. */
 PetscErrorCode rt_features_check(const RtGraph *graph, int value, int64_t *width);
+/* The same, with the axes of such a row. dim: [axes]. */
+PetscErrorCode rt_features_shape(const RtGraph *graph, int value, int64_t *width, int *axes, int64_t dim[RT_MAX_DIM]);
 
 /* value: [values] ids of float values whose first dimension is the batch; what the others hold is one row a sample. The
    graph must outlive the features. Errors: a value of another kind, by name. */

@@ -5,6 +5,7 @@
 #ifndef RT_LABEL_HERE_H
 #define RT_LABEL_HERE_H
 
+#include "label/mixture.h"
 #include "train/teacher.h"
 
 #include <retort/plan.h>
@@ -12,7 +13,7 @@
 typedef struct RtHere RtHere;
 
 typedef struct {
-  const RtGraph *graph;      /* must outlive the teacher */
+  const RtMixture *teacher;  /* must outlive the teacher that is made of it */
   const char *role;          /* teacher, or student where it is its average: for messages */
   const RtDatasetInfo *info; /* that its inputs are bound to */
   const RtTerms *terms;      /* whose taps are computed */

@@ -29,7 +29,7 @@ static PetscErrorCode add(const Sums *s, int gram, int64_t rows, const float *ro
 /* All that one sample has, side by side. */
 static PetscErrorCode add_joined(const Sums *s, int64_t at, float *const *row, const float *logits)
 {
-  const int64_t classes = logits ? s->moments->store->classes : 0;
+  const int64_t classes = logits ? s->moments->store->field[0].width : 0;
   int64_t used = 0;
 
   PetscFunctionBegin;
@@ -131,7 +131,7 @@ static PetscErrorCode start(Sums *s, int *value)
 
   PetscFunctionBegin;
   PetscCall(open_models(s, value));
-  if (m->store) s->columns += m->store->classes;
+  if (m->store) s->columns += m->store->field[0].width;
   for (int i = 0; i < s->grams; i++) {
     int64_t columns = m->joined ? s->columns : m->layer[i].columns, each = m->joined ? 1 : s->each[i];
 

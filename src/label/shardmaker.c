@@ -24,14 +24,13 @@ typedef struct Maker Maker;
    its last one, perhaps, is still being written. */
 typedef struct {
   Maker *maker;
-  int64_t shard;     /* to make; below 0: none */
-  RtSamples samples; /* its input, as long as the longest shard */
-  int64_t read;      /* what to wait for before it is there */
-  double reading;    /* seconds that took */
-  int64_t last;      /* the shard whose logits these are … */
-  float *logits;     /* [shard, views, classes] */
-  float *features;   /* [shard, views, components]; NULL: none are kept */
-  int64_t written;   /* … and what to wait for before they may be overwritten */
+  int64_t shard;                     /* to make; below 0: none */
+  RtSamples samples;                 /* its input, as long as the longest shard */
+  int64_t read;                      /* what to wait for before it is there */
+  double reading;                    /* seconds that took */
+  int64_t last;                      /* the shard that these are of … */
+  float *data[RT_LABELSTORE_FIELDS]; /* [fields][shard, views, width] */
+  int64_t written;                   /* … and what to wait for before they may be overwritten */
   double writing;
 } Slot;
 
@@ -48,7 +47,7 @@ struct Maker {
   atomic_bool failed; /* a shard could not be written */
   atomic_llong made;
   RtProgress progress;
-  int64_t rows;            /* samples times views in the shard in hand */
+  int64_t rows;            /* samples times views, for each model, in the shard in hand */
   PetscErrorCode error;    /* of looking at it */
   double begun, before;    /* its inference, and the last look at how far that is */
   double taking;           /* seconds of it that went into taking the next one */
@@ -75,7 +74,7 @@ static PetscErrorCode read_slot(void *context)
   double start = seconds();
 
   PetscFunctionBegin;
-  for (int64_t at = 0; at < s->samples.count && !atomic_load(&s->maker->cancel); at += piece)
+  for (int64_t at = 0; at < s->samples.count && !t->shares && !atomic_load(&s->maker->cancel); at += piece)
     PetscCall(rt_samples_read(t->dataset, at, PetscMin(piece, s->samples.count - at), &s->samples));
   s->reading = seconds() - start;
   PetscFunctionReturn(0);
@@ -89,7 +88,8 @@ static PetscErrorCode write_slot(void *context)
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  error = rt_labelstore_write(m->teacher->dir, &m->teacher->store, s->last, s->logits, s->features, m->teacher->record);
+  error = rt_labelstore_write(m->teacher->dir, &m->teacher->store, s->last, (const float *const *)s->data,
+                              m->teacher->record);
   rt_dealer_release(m->dealer, s->last);
   if (error)
     atomic_store(&m->failed, true);
@@ -215,11 +215,13 @@ static PetscErrorCode compute(Maker *m, Slot *slot)
   PetscFunctionBegin;
   PetscCall(rt_fault_at(RT_FAULT_STEP));
   for (int64_t i = 0; i < slot->samples.count; i++) m->sample[i] = slot->samples.first + i;
-  m->rows = slot->samples.count * m->teacher->store.views;
+  m->rows = slot->samples.count * m->teacher->store.views * m->teacher->teacher.models;
   m->begun = m->before = seconds();
   m->taking = 0;
-  error = rt_inference_run(m->teacher, &slot->samples, slot->samples.count, m->sample, slot->logits, slot->features,
-                           watch, m);
+  if (m->teacher->shares)
+    error = rt_inference_mix(m->teacher, slot->shard, slot->data[0]);
+  else
+    error = rt_inference_run(m->teacher, &slot->samples, slot->samples.count, m->sample, slot->data, watch, m);
   m->compute += seconds() - start - m->taking;
   PetscCall(error);
   PetscCall(m->error);
@@ -257,22 +259,20 @@ static PetscErrorCode make_shards(Maker *m)
 
 static PetscErrorCode open_slot(Maker *m, Slot *slot)
 {
-  const RtInference *t = m->teacher;
-  int64_t samples = PetscMin(t->store.shard, t->store.samples), logits, features;
+  const RtLabelstoreInfo *store = &m->teacher->store;
+  int64_t samples = PetscMin(store->shard, store->samples), numbers;
 
   PetscFunctionBegin;
   slot->maker = m;
   slot->shard = -1;
-  RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.classes, &logits) &&
-              logits < INT64_MAX / 8,
-          "-label_shard %lld: the logits of a shard are too many for any memory", (long long)t->store.shard);
-  PetscCall(rt_samples_create(t->info, t->want, samples, &slot->samples));
-  PetscCall(rt_memory_create((size_t)logits * sizeof(float), &slot->logits));
-  if (!t->store.components) PetscFunctionReturn(0);
-  RtCheck(!__builtin_mul_overflow(samples, (int64_t)t->store.views * t->store.components, &features) &&
-              features < INT64_MAX / 8,
-          "-label_shard %lld: the features of a shard are too many for any memory", (long long)t->store.shard);
-  PetscCall(rt_memory_create((size_t)features * sizeof(float), &slot->features));
+  for (int f = 0; f < store->fields; f++) {
+    RtCheck(!__builtin_mul_overflow(samples, (int64_t)store->views * store->field[f].width, &numbers) &&
+                numbers < INT64_MAX / 8,
+            "-label_shard %lld: the %s of a shard are too many for any memory", (long long)store->shard,
+            store->field[f].name);
+    PetscCall(rt_memory_create((size_t)numbers * sizeof(float), &slot->data[f]));
+  }
+  PetscCall(rt_samples_create(m->teacher->info, m->teacher->want, samples, &slot->samples));
   PetscFunctionReturn(0);
 }
 
@@ -295,8 +295,7 @@ static PetscErrorCode close_maker(Maker *m)
   PetscCall(rt_background_destroy(&m->background));
   for (int i = 0; i < 2; i++) {
     PetscCall(rt_samples_free(&m->slot[i].samples));
-    PetscCall(rt_memory_destroy(&m->slot[i].logits));
-    PetscCall(rt_memory_destroy(&m->slot[i].features));
+    for (int f = 0; f < RT_LABELSTORE_FIELDS; f++) PetscCall(rt_memory_destroy(&m->slot[i].data[f]));
   }
   PetscCall(PetscFree(m->sample));
   PetscCall(rt_dealer_destroy(&m->dealer));

@@ -5,6 +5,7 @@
 #include "core/stop.h"
 
 #include <stdio.h>
+#include <string.h>
 
 PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset, const char *teacher, int width,
                                  const RtAugment *augment, RtLabelstoreInfo *info, char *dir)
@@ -12,8 +13,8 @@ PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset,
   PetscFunctionBegin;
   *info = (RtLabelstoreInfo){.samples = dataset->samples,
                              .shard = rt_options_int(job->options, "label", "shard"),
-                             .views = (int)rt_options_int(job->options, "label", "views"),
-                             .classes = width};
+                             .views = (int)rt_options_int(job->options, "label", "views")};
+  rt_labelstore_logits(info, width);
   PetscCall(PetscStrncpy(info->teacher, teacher, sizeof(info->teacher)));
   PetscCall(PetscStrncpy(info->dataset, dataset->hash, sizeof(info->dataset)));
   PetscCall(
@@ -60,24 +61,52 @@ PetscErrorCode rt_store_free(RtStoreCheck *check)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode read_all(const char *dir, const RtLabelstoreInfo *info, float *logits)
+/* A field of all shards, into its place in the rows. */
+static PetscErrorCode read_field(const char *dir, const RtLabelstoreInfo *info, int field, int64_t at, float *data)
 {
+  const int64_t row = rt_labelstore_width(info), width = info->field[field].width;
+  float *shard;
+  PetscErrorCode error = 0;
+
   PetscFunctionBegin;
-  for (int64_t s = 0; s < rt_labelstore_shards(info); s++)
-    PetscCall(rt_labelstore_read(dir, info, s, logits + s * info->shard * info->views * info->classes));
+  PetscCall(rt_memory_create((size_t)(rt_labelstore_count(info, 0) * info->views * width) * sizeof(float), &shard));
+  for (int64_t s = 0; s < rt_labelstore_shards(info) && !error; s++) {
+    float *to = data + s * info->shard * info->views * row + at;
+
+    error = rt_labelstore_read(dir, info, s, field, shard);
+    for (int64_t r = 0; r < rt_labelstore_count(info, s) * info->views && !error; r++)
+      memcpy(to + r * row, shard + r * width, (size_t)width * sizeof(float));
+  }
+  PetscCall(rt_memory_destroy(&shard));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **logits)
+static PetscErrorCode read_all(const char *dir, const RtLabelstoreInfo *info, float *data)
+{
+  int64_t at = 0;
+
+  PetscFunctionBegin;
+  if (info->fields == 1) {
+    for (int64_t s = 0; s < rt_labelstore_shards(info); s++)
+      PetscCall(rt_labelstore_read(dir, info, s, 0, data + s * info->shard * info->views * info->field[0].width));
+    PetscFunctionReturn(0);
+  }
+  for (int f = 0; f < info->fields; at += info->field[f++].width) PetscCall(read_field(dir, info, f, at, data));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **data)
 {
   int64_t size;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  RtCheck(!__builtin_mul_overflow(info->samples, (int64_t)info->views * info->classes, &size) && size < INT64_MAX / 8,
+  RtCheck(!__builtin_mul_overflow(info->samples, info->views * rt_labelstore_width(info), &size) &&
+              size < INT64_MAX / 8,
           "%s: the store is too large", dir);
-  PetscCall(rt_memory_create((size_t)size * sizeof(float), logits));
-  error = read_all(dir, info, *logits);
+  PetscCall(rt_memory_create((size_t)size * sizeof(float), data));
+  error = read_all(dir, info, *data);
   RtAgree(job->comm, error);
   PetscFunctionReturn(0);
 }

@@ -1,4 +1,4 @@
-/* The label store of a job: what it must have been made from, in what state it is, and its logits in memory. */
+/* The label store of a job: what it must have been made from, in what state it is, and what it holds in memory. */
 #ifndef RT_LABEL_STORE_H
 #define RT_LABEL_STORE_H
 
@@ -7,7 +7,7 @@
 
 #include <retort/labelstore.h>
 
-/* Fill info; dir: [PETSC_MAX_PATH_LEN] its folder. augment must be that of the job. */
+/* Fill info, with logits as the only field; dir: [PETSC_MAX_PATH_LEN] its folder. augment must be that of the job. */
 PetscErrorCode rt_store_describe(const RtJob *job, const RtDatasetInfo *dataset, const char *teacher, int width,
                                  const RtAugment *augment, RtLabelstoreInfo *info, char *dir);
 
@@ -25,8 +25,9 @@ PetscErrorCode rt_store_check(const RtJob *job, const char *dir, const RtLabelst
                               RtStoreCheck *check);
 PetscErrorCode rt_store_free(RtStoreCheck *check);
 
-/* Collective. All logits, [samples, views, width], allocated with rt_memory_create. The store has been checked.
+/* Collective. All fields, [samples, views, width of all], those of a sample one after the other; allocated with
+   rt_memory_create. The store has been checked.
    Errors: shards that are missing, damaged, or made from something else. */
-PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **logits);
+PetscErrorCode rt_store_load(const RtJob *job, const char *dir, const RtLabelstoreInfo *info, float **data);
 
 #endif

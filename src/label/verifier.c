@@ -13,30 +13,34 @@ static const double tolerance = 1e-4;
 
 typedef struct {
   RtInference teacher;
-  int64_t each;                           /* samples to label again in a shard, at most */
-  int64_t *sample;                        /* [each] their numbers */
-  float *fresh, *store;                   /* [each, views, classes] and [shard, views, classes] */
-  float *fresh_features, *store_features; /* the same of the components, where there are any */
-  double largest;                         /* relative difference between the two */
-  int64_t checked;                        /* samples */
+  int64_t each;                       /* samples to label again in a shard, at most */
+  int64_t *sample;                    /* [each] their numbers */
+  float *fresh[RT_LABELSTORE_FIELDS]; /* [fields][each, views, width] */
+  float *store;                       /* [shard, views, width of the widest] */
+  double largest;                     /* relative difference between the two */
+  double beyond;                      /* the largest as a part of what the field's form allows */
+  int64_t checked;                    /* samples */
 } Verifier;
 
 /* The largest difference of fresh rows to those of the store, each as a part of the larger of 1 and its number, or of
-   its row's largest: a component near 0 is a difference of large activations. width: of a row with all its views. */
-static void compare_rows(Verifier *v, int64_t first, int64_t count, int64_t width, bool by_row, const float *fresh,
-                         const float *store)
+   its row's largest: a number near 0 is a difference of large activations. width: of a row with all its views. */
+static double compare_rows(const Verifier *v, int64_t first, int64_t count, int64_t width, bool by_row,
+                           const float *fresh)
 {
+  double largest = 0;
+
   for (int64_t i = 0; i < count; i++) {
-    const float *old = store + (v->sample[i] - first) * width, *now = fresh + i * width;
+    const float *old = v->store + (v->sample[i] - first) * width, *now = fresh + i * width;
     double scale = 1;
 
     for (int64_t k = 0; by_row && k < width; k++) scale = fmax(scale, fabs(old[k]));
     for (int64_t k = 0; k < width; k++) {
       double off = fabs((double)now[k] - old[k]) / (by_row ? scale : fmax(1, fabs(old[k])));
 
-      if (!(off <= v->largest)) v->largest = isnan(off) ? INFINITY : off;
+      if (!(off <= largest)) largest = isnan(off) ? INFINITY : off;
     }
   }
+  return largest;
 }
 
 static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
@@ -49,16 +53,19 @@ static PetscErrorCode compare_shard(Verifier *v, int64_t shard)
 
   PetscFunctionBegin;
   for (int64_t i = 0; i < count; i++) v->sample[i] = first + i * in_shard / count;
-  PetscCall(rt_labelstore_read(t->dir, &t->store, shard, v->store));
-  if (v->store_features) PetscCall(rt_labelstore_read_features(t->dir, &t->store, shard, v->store_features));
   PetscCall(rt_samples_load(t->dataset, t->want, first, in_shard, &samples));
-  error = rt_inference_run(t, &samples, count, v->sample, v->fresh, v->fresh_features, NULL, NULL);
+  error = rt_inference_run(t, &samples, count, v->sample, v->fresh, NULL, NULL);
   PetscCall(rt_samples_free(&samples));
   PetscCall(error);
-  compare_rows(v, first, count, (int64_t)t->store.views * t->store.classes, false, v->fresh, v->store);
-  if (v->store_features)
-    compare_rows(v, first, count, (int64_t)t->store.views * t->store.components, true, v->fresh_features,
-                 v->store_features);
+  for (int f = 0; f < t->store.fields; f++) {
+    const RtLabelstoreField *field = &t->store.field[f];
+    double off;
+
+    PetscCall(rt_labelstore_read(t->dir, &t->store, shard, f, v->store));
+    off = compare_rows(v, first, count, (int64_t)t->store.views * field->width, f > 0, v->fresh[f]);
+    v->largest = fmax(v->largest, off);
+    v->beyond = fmax(v->beyond, off / (tolerance + 1.01 * (field->absolute + field->relative)));
+  }
   v->checked += count;
   PetscFunctionReturn(0);
 }
@@ -68,17 +75,15 @@ static PetscErrorCode compare(Verifier *v)
 {
   const RtInference *t = &v->teacher;
   int64_t shards = rt_labelstore_shards(&t->store);
-  int64_t wanted = PetscMin(rt_options_int(t->job->options, "verify", "samples"), t->store.samples);
-  size_t row = (size_t)t->store.views * (size_t)t->store.classes;
-  size_t features = (size_t)t->store.views * (size_t)t->store.components;
+  int64_t wanted = PetscMin(rt_options_int(t->job->options, "verify", "samples"), t->store.samples), widest = 1;
 
   PetscFunctionBegin;
   v->each = (wanted + shards - 1) / shards;
-  PetscCall(PetscMalloc3(v->each, &v->sample, (size_t)v->each * row, &v->fresh,
-                         (size_t)rt_labelstore_count(&t->store, 0) * row, &v->store));
-  if (features)
-    PetscCall(PetscMalloc2((size_t)v->each * features, &v->fresh_features,
-                           (size_t)rt_labelstore_count(&t->store, 0) * features, &v->store_features));
+  for (int f = 0; f < t->store.fields; f++) {
+    widest = PetscMax(widest, t->store.field[f].width);
+    PetscCall(PetscMalloc1(v->each * t->store.views * t->store.field[f].width, &v->fresh[f]));
+  }
+  PetscCall(PetscMalloc2(v->each, &v->sample, rt_labelstore_count(&t->store, 0) * t->store.views * widest, &v->store));
   for (int64_t s = t->job->rank; s < shards && !rt_stop_asked(); s += t->job->size) PetscCall(compare_shard(v, s));
   PetscFunctionReturn(0);
 }
@@ -117,7 +122,8 @@ static PetscErrorCode verify(Verifier *v, bool *stopped)
   PetscCall(rt_agree_max(t->job->comm, 1, &asked));
   PetscCall(rt_agree_largest(t->job->comm, 1, &v->largest));
   PetscCall(rt_agree_count(t->job->comm, 1, &v->checked));
-  RtCheck(v->largest <= tolerance,
+  PetscCall(rt_agree_largest(t->job->comm, 1, &v->beyond));
+  RtCheck(v->beyond <= 1,
           "%s: labels differ by %g from what the teacher says now; remove the store and run `retort label`", t->dir,
           v->largest);
   *stopped = asked;
@@ -134,10 +140,10 @@ PetscErrorCode rt_verifier_run(const RtJob *job, bool *stopped)
 
   PetscFunctionBegin;
   *stopped = false;
-  error = rt_inference_open(job, &v.teacher, stopped);
+  error = rt_inference_open(job, RT_INFERENCE_ALL, &v.teacher, stopped);
   if (!error && !*stopped) error = verify(&v, stopped);
-  PetscCall(PetscFree3(v.sample, v.fresh, v.store));
-  PetscCall(PetscFree2(v.fresh_features, v.store_features));
+  PetscCall(PetscFree2(v.sample, v.store));
+  for (int f = 0; f < RT_LABELSTORE_FIELDS; f++) PetscCall(PetscFree(v.fresh[f]));
   PetscCall(rt_inference_close(&v.teacher));
   PetscCall(error);
   PetscFunctionReturn(0);

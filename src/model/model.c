@@ -128,6 +128,8 @@ PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDataset
   char path[PETSC_MAX_PATH_LEN];
 
   PetscFunctionBegin;
+  if (!strcmp(role, "teacher") && rt_options_text(job->options, role, "models")[0])
+    RtUsage("-teacher_models: this needs one teacher, not several: name it with -teacher_model");
   PetscCall(rt_model_read_if_there(job, role, info, graph, hash));
   if (*graph) PetscFunctionReturn(0);
   PetscCall(rt_model_path(job, role, path));
@@ -140,12 +142,23 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
                                       char hash[RT_HASH_TEXT])
 {
   char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBegin;
+  *graph = NULL;
+  if (!strcmp(role, "teacher") && rt_options_text(job->options, role, "models")[0]) PetscFunctionReturn(0);
+  PetscCall(rt_model_path(job, role, path));
+  PetscCall(rt_model_read_file(job, role, path, info, graph, hash));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_read_file(const RtJob *job, const char *role, const char *path, const RtDatasetInfo *info,
+                                  RtGraph **graph, char hash[RT_HASH_TEXT])
+{
   PetscErrorCode error;
   int there = 0;
 
   PetscFunctionBegin;
   *graph = NULL;
-  PetscCall(rt_model_path(job, role, path));
   if (job->rank == 0) there = rt_file_exists(path);
   PetscCallMPI(MPI_Bcast(&there, 1, MPI_INT, 0, job->comm));
   if (!there) PetscFunctionReturn(0);
@@ -160,22 +173,62 @@ PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const 
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_model_want(const RtJob *job, const char *role, const RtDatasetInfo *info, bool *want)
+int rt_model_count(const RtJob *job)
 {
-  const char *model = rt_options_text(job->options, role, "model");
+  int count = 1;
+
+  for (const char *c = rt_options_text(job->options, "teacher", "models"); *c; c++) count += *c == ',';
+  return count;
+}
+
+PetscErrorCode rt_model_list(const RtJob *job, int i, char *path)
+{
+  const char *from = rt_options_text(job->options, "teacher", "models");
+  size_t length;
+
+  PetscFunctionBegin;
+  for (; i; i--) from = strchr(from, ',') + 1;
+  while (*from == ' ') from++;
+  length = strcspn(from, ",");
+  while (length && from[length - 1] == ' ') length--;
+  if (!length) RtUsage("-teacher_models: a name is empty");
+  if (length >= PETSC_MAX_PATH_LEN) RtUsage("-teacher_models: a path is too long");
+  memcpy(path, from, length);
+  path[length] = 0;
+  PetscFunctionReturn(0);
+}
+
+/* Of one file. */
+static PetscErrorCode want_file(const RtJob *job, const char *role, const char *path, const RtDatasetInfo *info,
+                                bool *want)
+{
   RtGraph *graph = NULL;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  if (!model[0]) {
-    if (info->input >= 0) want[info->input] = true;
-    PetscFunctionReturn(0);
-  }
-  error = rt_onnx_read(model, &graph, NULL);
+  error = rt_onnx_read(path, &graph, NULL);
   if (!error) error = rt_binding_attach(graph, info, rt_model_inputs(job, role), role);
   if (!error) error = rt_binding_want(graph, info, role, want);
   PetscCall(rt_graph_destroy(&graph));
   RtAgree(job->comm, error);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode rt_model_want(const RtJob *job, const char *role, const RtDatasetInfo *info, bool *want)
+{
+  const char *model = rt_options_text(job->options, role, "model");
+  const bool several = !strcmp(role, "teacher") && rt_options_text(job->options, role, "models")[0];
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBegin;
+  for (int i = 0; several && i < rt_model_count(job); i++) {
+    PetscCall(rt_model_list(job, i, path));
+    PetscCall(want_file(job, role, path, info, want));
+  }
+  if (model[0])
+    PetscCall(want_file(job, role, model, info, want));
+  else if (!several && info->input >= 0)
+    want[info->input] = true;
   PetscFunctionReturn(0);
 }
 

@@ -37,11 +37,21 @@ PetscErrorCode rt_model_path(const RtJob *job, const char *role, char *path);
    it is missing (with what makes it), or does not fit the dataset. */
 PetscErrorCode rt_model_read(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                              char hash[RT_HASH_TEXT]);
-/* Collective: the same without an error where there is none: *graph is NULL then. */
+/* Collective: the same without an error where there is none, or where the teacher has several models: *graph is NULL
+   then. */
 PetscErrorCode rt_model_read_if_there(const RtJob *job, const char *role, const RtDatasetInfo *info, RtGraph **graph,
                                       char hash[RT_HASH_TEXT]);
 
-/* Collective. Mark in want, [info->fields], what the inputs of a model read that is to be trained. */
+/* A teacher of several models: how many the job names, 1 where it names none; and the file of one. Not collective.
+   path: [PETSC_MAX_PATH_LEN]. Errors (usage): an empty name. */
+int rt_model_count(const RtJob *job);
+PetscErrorCode rt_model_list(const RtJob *job, int i, char *path);
+/* Collective: the same of a file that is named, one of several models. */
+PetscErrorCode rt_model_read_file(const RtJob *job, const char *role, const char *path, const RtDatasetInfo *info,
+                                  RtGraph **graph, char hash[RT_HASH_TEXT]);
+
+/* Collective. Mark in want, [info->fields], what the inputs of a model read that is to be trained, or of a teacher's
+   models. */
 PetscErrorCode rt_model_want(const RtJob *job, const char *role, const RtDatasetInfo *info, bool *want);
 
 /* What a recipe needs of the data: what its input is normalized by, deviation 0: not; and the numbers that it gives a

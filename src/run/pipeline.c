@@ -1,6 +1,7 @@
 #include "core/message.h"
 #include "data/trainset.h"
-#include "label/components.h"
+#include "label/kept.h"
+#include "label/mixture.h"
 #include "label/store.h"
 #include "model/model.h"
 #include "model/recipe.h"
@@ -24,7 +25,7 @@ static bool has_teacher(const RtOptions *options)
 
 static bool is_needed(const RtOptions *options, int stage)
 {
-  if (stage == TRAIN) return has_teacher(options) && !rt_options_text(options, "teacher", "model")[0];
+  if (stage == TRAIN) return has_teacher(options) && !rt_mixture_own(options);
   if (stage == LABEL) return rt_training_teacher(options) == RT_TRAINING_STORE;
   return stage != EVAL || rt_options_text(options, "data", "test")[0];
 }
@@ -43,28 +44,36 @@ const char *rt_pipeline_stages(const RtOptions *options, char text[64])
 static PetscErrorCode check_labels(const RtJob *job, const RtTrainset *data, const RtGraph *teacher)
 {
   RtLabelstoreInfo store;
-  RtComponents components;
+  RtKept kept;
   char dir[PETSC_MAX_PATH_LEN];
   int width;
 
   PetscFunctionBegin;
   PetscCall(rt_recipe_width(teacher, &width));
   PetscCall(rt_store_describe(job, data->info, "", width, &data->augment, &store, dir));
-  PetscCall(rt_components_describe(job, teacher, &components));
+  PetscCall(rt_kept_describe(job, rt_mixture_named(job->options) ? NULL : teacher, width, &store, &kept));
   PetscFunctionReturn(0);
 }
 
-/* The teacher that is there, or is to be trained; NULL where only hard labels are used. */
+/* The teacher that is there, its first model where it has several, or what is to be trained; NULL where only hard
+   labels are used. */
 static PetscErrorCode sketch_teacher(const RtJob *job, const RtDatasetInfo *info, bool own, RtGraph **teacher)
 {
   const RtModelInput input = {.mean = 0, .deviation = rt_options_bool(job->options, "teacher", "normalize")};
   char hash[RT_HASH_TEXT];
+  RtMixture mix = {.models = 0};
+  PetscErrorCode error;
 
   PetscFunctionBegin;
-  if (own)
-    PetscCall(rt_model_read(job, "teacher", info, teacher, hash));
-  else
+  if (!own) {
     PetscCall(rt_model_sketch(job, "teacher", info, &input, teacher));
+    PetscFunctionReturn(0);
+  }
+  error = rt_mixture_read(job, info, RT_MIXTURE_ALL, &mix, hash);
+  *teacher = mix.graph[0];
+  mix.graph[0] = NULL;
+  PetscCall(rt_mixture_free(&mix));
+  PetscCall(error);
   PetscFunctionReturn(0);
 }
 
@@ -91,7 +100,7 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
 {
   PetscErrorCode (*const stage[STAGES])(const RtJob *, bool *) = {rt_teach_run, rt_labeller_run, rt_distiller_run,
                                                                   rt_evaluator_run};
-  bool teacher = rt_options_text(job->options, "teacher", "model")[0] != 0;
+  bool teacher = rt_mixture_own(job->options);
   bool tested = rt_options_text(job->options, "data", "test")[0] != 0;
   bool alone = !has_teacher(job->options);
   double seconds[STAGES];

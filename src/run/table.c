@@ -5,6 +5,7 @@
 #include "model/recipe.h"
 #include "optim/optimizer.h"
 #include "optim/tao.h"
+#include "store/form.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,10 @@ static const char *teachers(void)
 {
   return "store|here|self";
 }
+static const char *mixes(void)
+{
+  return "probabilities|logits";
+}
 static const char *reductions(void)
 {
   return "tree|fast";
@@ -83,6 +88,8 @@ static const char *fits(void)
 {
   return "none|holdout|test";
 }
+
+static char form_help[512]; /* from the table of forms */
 
 #define MOST 9e15 /* no upper bound: whole numbers are exact up to here */
 
@@ -275,6 +282,10 @@ static const RtOption table[] = {
     {"augment_shear", RT_OPTION_REAL, "0", 0, 2, NULL, TRAINING | LABEL | RT_VERB_VERIFY, TEACHER | LABELS | STUDENT,
      "views are sheared by up to this"},
     MODEL("teacher", ALL, TEACHER, "1200,1200", "teacher"),
+    {"teacher_models", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0, "or several ONNX files, FILE,…, which teach together"},
+    {"teacher_weights", RT_OPTION_REALS, "", 0, 1e9, NULL, ALL, 0, "weight of each of them; empty: equal ones"},
+    {"teacher_mix", RT_OPTION_CHOICE, "probabilities", 0, 0, mixes, ALL, 0,
+     "what is averaged: probabilities, whose logarithms are the labels, or logits"},
     TRAINING_OPTIONS("teacher", TRAIN, TEACHER),
     {"label_precision", RT_OPTION_CHOICE, "fp32", 0, 0, precisions, LABEL | DISTILL | RT_VERB_VERIFY, LABELS | STUDENT,
      "of the teacher's matrix products"},
@@ -286,6 +297,11 @@ static const RtOption table[] = {
      "also keep this layer's activations: a hidden layer's number from 1, a node or a value; empty: none"},
     {"label_components", RT_OPTION_INT, "64", 1, 1e6, NULL, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
      "so many principal components of them"},
+    {"label_taps_*_from", RT_OPTION_TEXT, "", 0, 0, NULL, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
+     "also keep, as a field of this name, a tap of the teacher: hidden:N, output:N, a node or a value; `logits` are "
+     "there in any case, and only their form can be chosen"},
+    {"label_taps_*_form", RT_OPTION_CHOICE, "dense", 0, 0, rt_form_names, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
+     form_help},
     {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS,
      "samples that the teacher sees at once"},
     {"label_claim_seconds", RT_OPTION_REAL, "60", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, 0,
@@ -365,7 +381,8 @@ static const RtOption table[] = {
 enum {
   FIXED = sizeof(table) / sizeof(*table),
   LOSS_OPTIONS = RT_LOSS_MOST * RT_LOSS_OPTIONS,
-  NAME = RT_LOSS_NAME + 16,
+  FORM_OPTIONS = 16,
+  NAME = RT_LOSS_NAME + 24,
   NUMBER = 32
 };
 
@@ -437,19 +454,49 @@ static void tell_tables(RtOption *option, int count)
       if (option[i].choices == told[k].choices) tell_choices(&option[i], told[k].row, text[k][used[k]++]);
 }
 
+/* Those of the forms, and what the forms are. */
+static int add_form_options(RtOption *row)
+{
+  static char name[FORM_OPTIONS][NAME], help[FORM_OPTIONS][160];
+  size_t at = 0;
+  int count = 0;
+
+  for (int f = 0; rt_form_at(f); f++) {
+    const RtForm *form = rt_form_at(f);
+
+    at += (size_t)snprintf(form_help + at, sizeof(form_help) - at, "%s%s %s",
+                           f ? "; " : "how it is stored: ", form->name, form->help);
+    for (const RtFormOption *o = form->option; o->name && count < FORM_OPTIONS; o++) {
+      snprintf(name[count], NAME, "label_taps_*_%s", o->name);
+      snprintf(help[count], sizeof(help[count]), "%s: %s", form->name, o->help);
+      row[count] = (RtOption){name[count], o->whole ? RT_OPTION_INT : RT_OPTION_REAL, o->initial, o->least,   o->most,
+                              NULL,        LABEL | RT_VERB_VERIFY | DISTILL,          LABELS,     help[count]};
+      count++;
+    }
+  }
+  return count;
+}
+
+/* Options of losses and forms stand with the others of a term or a tap. */
+static int join_options(RtOption *all)
+{
+  int rows = 0;
+
+  for (int i = 0; i < FIXED; i++) {
+    if (!strcmp(table[i].name, "label_batch")) rows += add_form_options(all + rows);
+    if (!strcmp(table[i].name, "distill_teacher")) rows += add_loss_options(all + rows);
+    all[rows++] = table[i];
+  }
+  return rows;
+}
+
 const RtOption *rt_table_options(int *count)
 {
-  static RtOption all[FIXED + LOSS_OPTIONS];
+  static RtOption all[FIXED + LOSS_OPTIONS + FORM_OPTIONS];
   static int rows;
 
   if (!rows) {
-    int before = 0; /* the losses' options stand with the others of a term */
-
-    while (strcmp(table[before].name, "distill_teacher")) before++;
-    memcpy(all, table, (size_t)before * sizeof(*all));
-    rows = before + add_loss_options(all + before);
-    memcpy(all + rows, table + before, (size_t)(FIXED - before) * sizeof(*all));
-    rows += FIXED - before;
+    rows = join_options(all);
     tell_tables(all, rows);
   }
   *count = rows;

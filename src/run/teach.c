@@ -1,5 +1,6 @@
 #include "core/message.h"
 #include "data/trainset.h"
+#include "label/mixture.h"
 #include "model/model.h"
 #include "run/stages.h"
 #include "run/training.h"
@@ -41,10 +42,12 @@ PetscErrorCode rt_teach_run(const RtJob *job, bool *stopped)
 
   PetscFunctionBegin;
   *stopped = false;
+  if (rt_mixture_named(job->options)) RtUsage("-teacher_models are finished teachers: there is nothing to train");
   if (own[0]) RtUsage("-teacher_model %s is a finished teacher: there is nothing to train", own);
   PetscCall(rt_trainset_open(job, "teacher", &data));
-  error = rt_trainset_plan(job, "teacher", 0, 0, &data);
-  if (!error) error = rt_training_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", &record);
+  error = rt_trainset_plan(job, "teacher", 0, NULL, &data);
+  if (!error)
+    error = rt_training_record(job, RT_CONTENT_TEACHER, data.source.window, data.info->hash, "", "", "", &record);
   if (!error) error = rt_model_done(job, "teacher", record, &done);
   if (!error && done)
     rt_message_print("teacher: %s/%s is done already", job->dir, rt_files_name(RT_FILES_MODEL, "teacher", name));

@@ -2,8 +2,11 @@
 
 #include "core/message.h"
 #include "label/features.h"
+#include "label/kept.h"
+#include "label/mixture.h"
 #include "optim/tao.h"
 #include "run/extend.h"
+#include "store/form.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -186,6 +189,34 @@ static PetscErrorCode read_terms(const RtJob *job, int count, const char *const 
   PetscFunctionReturn(0);
 }
 
+/* What a term reads of the teacher: a field of the store, or a tap. */
+static PetscErrorCode bind_teacher(const RtJob *job, RtTerm *term)
+{
+  const bool store = rt_training_teacher(job->options) == RT_TRAINING_STORE;
+  char kept[256], tap[RT_TERMS_END];
+  const char *field = rt_kept_field(job, term->teacher);
+  const char *to = store ? field : rt_kept_tap(job, term->teacher, tap, sizeof(tap));
+  const RtForm *form;
+
+  PetscFunctionBegin;
+  if (term->reference != RT_TERMS_TEACHER) PetscFunctionReturn(0);
+  if (rt_mixture_named(job->options) && (!to || strcmp(to, "logits")))
+    RtUsage("-distill_terms_%s_teacher %s: several teachers have nothing in common but logits; take one of them",
+            term->name, term->teacher);
+  rt_kept_names(job, kept, sizeof(kept));
+  if (!to)
+    RtUsage("-distill_terms_%s_teacher %s: the store keeps %s; keep this as well, with -label_taps_NAME_from, or set "
+            "-distill_teacher here, so that the teacher runs beside the student",
+            term->name, term->teacher, kept);
+  form = store ? rt_form_find(rt_kept_form(job, field)) : rt_form_at(0);
+  if (!(form->traits & RT_FORM_OWN) && !(term->loss->traits & (RT_LOSS_MAPS | RT_LOSS_WIDTHS)))
+    RtUsage(
+        "-distill_terms_%s_loss %s: the field '%s' has the form %s, which serves %s; take another -label_taps_%s_form",
+        term->name, term->loss->name, field, form->name, form->serves, field);
+  snprintf(term->teacher, sizeof(term->teacher), "%s", to);
+  PetscFunctionReturn(0);
+}
+
 /* Each term must suit the dataset. */
 static PetscErrorCode check_term(const RtDatasetInfo *info, const RtTerm *term, const char *where)
 {
@@ -216,11 +247,7 @@ PetscErrorCode rt_training_terms(const RtJob *job, const RtDatasetInfo *info, Rt
   if (count) {
     PetscCall(read_terms(job, count, name, terms));
     for (int k = 0; k < count; k++) {
-      if (rt_training_teacher(o) == RT_TRAINING_STORE && terms->term[k].reference == RT_TERMS_TEACHER &&
-          strcmp(terms->term[k].teacher, "logits") != 0)
-        RtUsage("-distill_terms_%s_teacher %s: the store keeps the teacher's logits alone; set -distill_teacher here, "
-                "so that the teacher runs beside the student",
-                name[k], terms->term[k].teacher);
+      PetscCall(bind_teacher(job, &terms->term[k]));
       snprintf(where, sizeof(where), "-distill_terms_%s_loss", name[k]);
       PetscCall(check_term(info, &terms->term[k], where));
     }
@@ -236,7 +263,7 @@ PetscErrorCode rt_training_terms(const RtJob *job, const RtDatasetInfo *info, Rt
 }
 
 PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
-                                  const char *teacher, const char *start, char **record)
+                                  const char *teacher, const char *start, const char *labels, char **record)
 {
   const char *section = content == RT_CONTENT_TEACHER ? "teacher" : "distill";
   char *tao = NULL, *extend = NULL, *extra;
@@ -245,9 +272,9 @@ PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t wi
   PetscFunctionBegin;
   if (!strcmp(rt_options_text(job->options, section, "optimizer"), "tao")) PetscCall(rt_tao_record(&tao));
   if (content == RT_CONTENT_STUDENT) PetscCall(rt_extend_record(&extend));
-  length = (tao ? strlen(tao) : 0) + (extend ? strlen(extend) : 0) + 1;
+  length = (tao ? strlen(tao) : 0) + strlen(labels) + (extend ? strlen(extend) : 0) + 1;
   PetscCall(PetscMalloc1(length, &extra));
-  snprintf(extra, length, "%s%s", tao ? tao : "", extend ? extend : "");
+  snprintf(extra, length, "%s%s%s", tao ? tao : "", labels, extend ? extend : "");
   PetscCall(rt_model_record(job, content, window, dataset, teacher, start, extra, record));
   PetscCall(PetscFree(tao));
   PetscCall(PetscFree(extend));

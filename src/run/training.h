@@ -18,13 +18,15 @@ RtTrainingTeacher rt_training_teacher(const RtOptions *options);
 PetscErrorCode rt_training_ends(const RtTerms *terms, const RtGraph *student, const RtGraph *teacher,
                                 int64_t from[RT_TERMS], int64_t to[RT_TERMS]);
 
-/* The terms of the student's objective: those of -distill_terms, or the short form. Errors (usage): they do not suit
-   the dataset, both forms are given, a term has no weight. */
+/* The terms of the student's objective: those of -distill_terms, or the short form. What they read of the teacher are
+   fields of the store, or taps where the teacher runs here, whichever of both the job says. Errors (usage): they do not
+   suit the dataset, or the form of a field; the store does not keep it; both forms are given; a term has no weight. */
 PetscErrorCode rt_training_terms(const RtJob *job, const RtDatasetInfo *info, RtTerms *terms);
 
-/* The record of a model that is trained: that of model/model.h, with the options of TAO where it is the optimizer. */
+/* The record of a model that is trained: that of model/model.h, with the options of TAO where it is the optimizer, and
+   labels: further lines about how these are kept. */
 PetscErrorCode rt_training_record(const RtJob *job, unsigned content, int64_t window, const char *dataset,
-                                  const char *teacher, const char *start, char **record);
+                                  const char *teacher, const char *start, const char *labels, char **record);
 
 /* Leave those of a model's parameters out of training that -ROLE_freeze names. Not collective: the same on all ranks.
    Errors: a pattern without a parameter. */

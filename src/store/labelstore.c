@@ -61,8 +61,8 @@ static PetscErrorCode list(const char *dir, int64_t *count, int64_t **number)
 
 /* --- one shard --------------------------------------------------------------------------------------------------- */
 
-/* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, widest]. ended: false where
-   stop said so before the end. */
+/* Read all of an open shard that belongs, in pieces. buffer: [rt_labelstore_rows, views, widest field]. ended: false
+   where stop said so before the end. */
 static PetscErrorCode read_wholly(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, bool (*stop)(void),
                                   float *buffer, bool *ended)
 {
@@ -70,11 +70,12 @@ static PetscErrorCode read_wholly(RtLabelstoreShard *shard, const RtLabelstoreIn
 
   PetscFunctionBegin;
   PetscCall(rt_labelstore_check_ids(shard, info));
-  for (; at < count && !shard->why[0] && !(stop && stop()); at += rows) {
-    PetscCall(rt_labelstore_read_rows(shard, info, at, PetscMin(rows, count - at), buffer));
-    if (info->components && !shard->why[0])
-      PetscCall(rt_labelstore_read_feature_rows(shard, info, at, PetscMin(rows, count - at), buffer));
-  }
+  for (; at < count && !shard->why[0] && !(stop && stop()); at += rows)
+    for (int f = 0; f < info->fields && !shard->why[0]; f++) {
+      const RtLabelstorePart part = {f, -1, at, PetscMin(rows, count - at)};
+
+      PetscCall(rt_labelstore_read_part(shard, info, &part, buffer));
+    }
   *ended = at >= count || shard->why[0];
   PetscFunctionReturn(0);
 }
@@ -123,10 +124,13 @@ static PetscErrorCode look(const char *dir, const RtLabelstoreInfo *info, int64_
 
 static PetscErrorCode make_buffer(const RtLabelstoreInfo *info, float **buffer)
 {
-  size_t widest = (size_t)PetscMax(info->classes, info->components);
+  int64_t widest = 1, most = (int64_t)1 << 34; /* numbers: 64 GiB */
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1((size_t)rt_labelstore_rows(info) * (size_t)info->views * widest, buffer));
+  for (int f = 0; f < info->fields; f++) widest = PetscMax(widest, info->field[f].width);
+  RtCheck(info->views <= most / widest, "a label store of %d views with %lld numbers each is too large for any memory",
+          info->views, (long long)widest);
+  PetscCall(PetscMalloc1(rt_labelstore_rows(info) * info->views * widest, buffer));
   PetscFunctionReturn(0);
 }
 
@@ -144,50 +148,32 @@ PetscErrorCode rt_labelstore_look(const char *dir, const RtLabelstoreInfo *info,
   PetscFunctionReturn(0);
 }
 
-/* Read all logits, or all features, of an open shard at once; the other one is NULL. */
+/* Read a field of an open shard at once. */
 static PetscErrorCode read_all(RtLabelstoreShard *shard, const RtLabelstoreInfo *found, const RtLabelstoreInfo *info,
-                               float *logits, float *features)
+                               int field, float *data)
 {
-  int64_t count = rt_labelstore_count(info, shard->number);
+  const RtLabelstorePart part = {field, -1, 0, rt_labelstore_count(info, shard->number)};
 
   PetscFunctionBegin;
   if (!shard->why[0]) PetscCall(rt_labelstore_compare(shard, found, info));
-  if (!shard->why[0] && logits) PetscCall(rt_labelstore_read_rows(shard, info, 0, count, logits));
-  if (!shard->why[0] && features) PetscCall(rt_labelstore_read_feature_rows(shard, info, 0, count, features));
+  if (!shard->why[0]) PetscCall(rt_labelstore_read_part(shard, info, &part, data));
   RtCheck(!shard->why[0], "%s: %s; run `retort label` to make it again", shard->path, shard->why);
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode read_shard(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits,
-                                 float *features)
+PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, int field, float *data)
 {
   RtLabelstoreShard open;
   RtLabelstoreInfo found;
   PetscErrorCode error;
 
   PetscFunctionBegin;
-  PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info), PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "shard %lld",
-             (long long)shard);
+  PetscCheck(shard >= 0 && shard < rt_labelstore_shards(info) && field >= 0 && field < info->fields, PETSC_COMM_SELF,
+             PETSC_ERR_ARG_OUTOFRANGE, "shard %lld, field %d", (long long)shard, field);
   PetscCall(rt_labelstore_open(dir, shard, &open, &found));
-  error = read_all(&open, &found, info, logits, features);
+  error = read_all(&open, &found, info, field, data);
   rt_labelstore_close(&open);
   PetscCall(error);
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_labelstore_read(const char *dir, const RtLabelstoreInfo *info, int64_t shard, float *logits)
-{
-  PetscFunctionBegin;
-  PetscCall(read_shard(dir, info, shard, logits, NULL));
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_labelstore_read_features(const char *dir, const RtLabelstoreInfo *info, int64_t shard,
-                                           float *features)
-{
-  PetscFunctionBegin;
-  PetscCheck(info->components > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_WRONG, "a store without features");
-  PetscCall(read_shard(dir, info, shard, NULL, features));
   PetscFunctionReturn(0);
 }
 

@@ -57,8 +57,11 @@ static PetscErrorCode begin(RtLabelstoreShard *shard, const RtLabelstoreInfo *fo
   PetscFunctionBegin;
   if (!shard->why[0]) PetscCall(rt_labelstore_compare(shard, found, info));
   PetscCall(refuse_damage(shard));
-  RtNetcdfRead(shard->path,
-               nc_set_var_chunk_cache(shard->nc, shard->logits, sizeof(float) * RT_LABELSTORE_CHUNK, 11, 0));
+  for (int f = 0; f < info->fields; f++) {
+    const size_t chunk = (size_t)PetscMax(RT_LABELSTORE_CHUNK, info->field[f].width);
+
+    RtNetcdfRead(shard->path, nc_set_var_chunk_cache(shard->nc, shard->variable[f], sizeof(float) * chunk, 11, 0));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -95,25 +98,27 @@ static PetscErrorCode find_shard(RtLabelstoreReader *r, int64_t number, RtLabels
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode rt_labelstore_reader_read(RtLabelstoreReader *reader, int view, int64_t first, int64_t count,
-                                         float *logits)
+PetscErrorCode rt_labelstore_reader_read(RtLabelstoreReader *reader, int field, int view, int64_t first, int64_t count,
+                                         float *data)
 {
   const RtLabelstoreInfo *info = &reader->info;
 
   PetscFunctionBegin;
-  PetscCheck(first >= 0 && count >= 0 && count <= info->samples - first && view >= 0 && view < info->views,
-             PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "samples %lld + %lld, view %d", (long long)first,
-             (long long)count, view);
+  PetscCheck(first >= 0 && count >= 0 && count <= info->samples - first && view >= 0 && view < info->views &&
+                 field >= 0 && field < info->fields,
+             PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "samples %lld + %lld, view %d, field %d", (long long)first,
+             (long long)count, view, field);
   while (count > 0) {
     int64_t number = first / info->shard, at = first - number * info->shard, part = PetscMin(count, info->shard - at);
+    RtLabelstorePart rows = {field, view, at, part};
     RtLabelstoreShard *shard = NULL;
 
     PetscCall(find_shard(reader, number, &shard));
-    PetscCall(rt_labelstore_read_view(shard, info, view, at, part, logits));
+    PetscCall(rt_labelstore_read_part(shard, info, &rows, data));
     PetscCall(refuse_damage(shard));
     first += part;
     count -= part;
-    logits += part * info->classes;
+    data += part * info->field[field].width;
   }
   PetscFunctionReturn(0);
 }

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "data/content.h"
 #include "netcdf/netcdf.h"
+#include "store/form.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -35,9 +36,10 @@ PetscErrorCode rt_labelstore_path(const char *dir, int64_t shard, char *path)
 
 int64_t rt_labelstore_rows(const RtLabelstoreInfo *info)
 {
-  int64_t rows = RT_LABELSTORE_CHUNK / ((int64_t)info->views * info->classes);
+  int64_t widest = 1;
 
-  return PetscMax(rows, 1);
+  for (int f = 0; f < info->fields; f++) widest = PetscMax(widest, info->field[f].width);
+  return PetscMax(RT_LABELSTORE_CHUNK / (info->views * widest), 1);
 }
 
 /* --- damage, and what is none ------------------------------------------------------------------------------------ */
@@ -74,8 +76,8 @@ static const char unreadable[] = "it is damaged or cut off";
 
 /* --- attributes -------------------------------------------------------------------------------------------------- */
 
-/* *text: allocated with PetscMalloc; NULL where there is no such text. */
-static PetscErrorCode get_text(RtLabelstoreShard *shard, const char *name, char **text)
+/* Of a variable, or of the file. *text: allocated with PetscMalloc; NULL where there is no such text. */
+static PetscErrorCode get_text(RtLabelstoreShard *shard, int var, const char *name, char **text)
 {
   nc_type type;
   size_t length;
@@ -84,18 +86,18 @@ static PetscErrorCode get_text(RtLabelstoreShard *shard, const char *name, char 
 
   PetscFunctionBegin;
   *text = NULL;
-  RtNetcdfTry(status, nc_inq_att(shard->nc, NC_GLOBAL, name, &type, &length));
+  RtNetcdfTry(status, nc_inq_att(shard->nc, var, name, &type, &length));
   if (status == NC_ENOTATT) PetscFunctionReturn(0);
   Read(shard, unreadable, status);
   if (type == NC_STRING && length == 1) {
-    Read(shard, unreadable, nc_get_att_string(shard->nc, NC_GLOBAL, name, &string));
+    Read(shard, unreadable, nc_get_att_string(shard->nc, var, name, &string));
     PetscCall(PetscStrallocpy(string ? string : "", text));
     rt_netcdf_lock();
     nc_free_string(1, &string);
     rt_netcdf_unlock();
   } else if (type == NC_CHAR && (int64_t)length <= shard->bytes) {
     PetscCall(PetscCalloc1(length + 1, &string));
-    RtNetcdfTry(status, nc_get_att_text(shard->nc, NC_GLOBAL, name, string));
+    RtNetcdfTry(status, nc_get_att_text(shard->nc, var, name, string));
     if (status) PetscCall(PetscFree(string));
     Read(shard, unreadable, status);
     *text = string;
@@ -104,18 +106,18 @@ static PetscErrorCode get_text(RtLabelstoreShard *shard, const char *name, char 
 }
 
 /* *value stays where there is no such number. */
-static PetscErrorCode get_real(RtLabelstoreShard *shard, const char *name, double *value)
+static PetscErrorCode get_real(RtLabelstoreShard *shard, int var, const char *name, double *value)
 {
   nc_type type;
   size_t length;
   int status;
 
   PetscFunctionBegin;
-  RtNetcdfTry(status, nc_inq_att(shard->nc, NC_GLOBAL, name, &type, &length));
+  RtNetcdfTry(status, nc_inq_att(shard->nc, var, name, &type, &length));
   if (status == NC_ENOTATT) PetscFunctionReturn(0);
   Read(shard, unreadable, status);
   if (length != 1 || type == NC_CHAR || type >= NC_STRING) PetscFunctionReturn(0);
-  Read(shard, unreadable, nc_get_att_double(shard->nc, NC_GLOBAL, name, value));
+  Read(shard, unreadable, nc_get_att_double(shard->nc, var, name, value));
   PetscFunctionReturn(0);
 }
 
@@ -125,7 +127,7 @@ static PetscErrorCode get_number(RtLabelstoreShard *shard, const char *name, int
   double number = -1;
 
   PetscFunctionBegin;
-  PetscCall(get_real(shard, name, &number));
+  PetscCall(get_real(shard, NC_GLOBAL, name, &number));
   if (number >= 0 && number <= 0x1p53 && number == (double)(int64_t)number) *value = (int64_t)number;
   PetscFunctionReturn(0);
 }
@@ -136,7 +138,7 @@ static PetscErrorCode read_texts(RtLabelstoreShard *shard, RtLabelstoreInfo *fou
   for (int i = 0; i < TEXTS && !shard->why[0]; i++) {
     char *text;
 
-    PetscCall(get_text(shard, text_attribute[i].name, &text));
+    PetscCall(get_text(shard, NC_GLOBAL, text_attribute[i].name, &text));
     if (shard->why[0]) PetscFunctionReturn(0);
     RtCheck(text, "%s has no attribute '%s'; it is not a shard of labels", shard->path, text_attribute[i].name);
     PetscCall(PetscStrncpy((char *)found + text_attribute[i].offset, text, text_attribute[i].length));
@@ -166,33 +168,93 @@ static PetscErrorCode read_numbers(RtLabelstoreShard *shard, RtLabelstoreInfo *f
   PetscFunctionReturn(0);
 }
 
-/* Of the features, where the shard has any. */
-static PetscErrorCode find_features(RtLabelstoreShard *shard, RtLabelstoreInfo *found)
+/* --- fields ------------------------------------------------------------------------------------------------------ */
+
+/* Where a field says what: in attributes of its variable; features, which are older than other fields, in those of the
+   file. */
+static PetscErrorCode read_field_texts(RtLabelstoreShard *shard, int var, RtLabelstoreField *field)
 {
-  static const char *const name[] = {"features_hash", "features_layer"};
-  char *to[] = {found->features, found->layer}, *text;
-  const size_t length[] = {sizeof(found->features), sizeof(found->layer)};
-  size_t components;
-  int dim, status;
+  const bool features = !strcmp(field->name, "features");
+  const char *const name[] = {"form", features ? "features_layer" : "teacher_value",
+                              features ? "features_hash" : "components_hash"};
+  char *const to[] = {field->form, field->layer, field->hash}, *text;
+  const size_t length[] = {sizeof(field->form), sizeof(field->layer), sizeof(field->hash)};
 
   PetscFunctionBegin;
-  shard->features = -1;
-  RtNetcdfTry(status, nc_inq_varid(shard->nc, "features", &shard->features));
-  if (status == NC_ENOTVAR) PetscFunctionReturn(0);
-  Read(shard, unreadable, status);
-  Read(shard, "its features have no components", nc_inq_dimid(shard->nc, "component", &dim));
-  Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim, &components));
-  RtCheck(components > 0 && components <= RT_CONTENT_CLASSES, "%s claims %lld components", shard->path,
-          (long long)components);
-  found->components = (int)components;
-  for (int i = 0; i < 2 && !shard->why[0]; i++) {
-    PetscCall(get_text(shard, name[i], &text));
+  if (features) PetscCall(PetscStrncpy(field->form, rt_form_components.name, sizeof(field->form)));
+  for (int i = features ? 1 : 0; i < 3 && !shard->why[0]; i++) {
+    PetscCall(get_text(shard, features ? NC_GLOBAL : var, name[i], &text));
     if (shard->why[0]) PetscFunctionReturn(0);
-    RtCheck(text, "%s has no attribute '%s'; it is not a shard of labels", shard->path, name[i]);
-    PetscCall(PetscStrncpy(to[i], text, length[i]));
+    RtCheck(!features || text, "%s has no attribute '%s'; it is not a shard of labels", shard->path, name[i]);
+    if (text) PetscCall(PetscStrncpy(to[i], text, length[i]));
     PetscCall(PetscFree(text));
   }
-  PetscCall(get_real(shard, "features_kept_variance", &found->kept));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode read_field_numbers(RtLabelstoreShard *shard, int var, RtLabelstoreField *field)
+{
+  PetscFunctionBegin;
+  PetscCall(get_real(shard, var, "maximum_absolute_error", &field->absolute));
+  if (!shard->why[0]) PetscCall(get_real(shard, var, "maximum_relative_error", &field->relative));
+  if (shard->why[0]) PetscFunctionReturn(0);
+  if (!strcmp(field->name, "features"))
+    PetscCall(get_real(shard, NC_GLOBAL, "features_kept_variance", &field->kept));
+  else
+    PetscCall(get_real(shard, var, "kept_variance", &field->kept));
+  PetscFunctionReturn(0);
+}
+
+/* Shape of a field's rows: what follows sample and view. */
+static PetscErrorCode read_field_shape(RtLabelstoreShard *shard, int var, const RtLabelstoreInfo *found,
+                                       RtLabelstoreField *field)
+{
+  const bool logits = !strcmp(field->name, "logits");
+  int ndim, dim[NC_MAX_VAR_DIMS], first = found->views > 1 ? 2 : 1;
+  int64_t width = 1;
+  nc_type type;
+  size_t length;
+
+  PetscFunctionBegin;
+  Read(shard, unreadable, nc_inq_var(shard->nc, var, NULL, &type, &ndim, dim, NULL));
+  RtCheck(type == NC_FLOAT && ndim > first && ndim - first <= RT_MAX_DIM && (!logits || ndim == first + 1),
+          "%s: '%s' must be float with %s%d dimensions", shard->path, field->name, logits ? "" : "at least ",
+          first + 1);
+  for (int i = first; i < ndim; i++) {
+    Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[i], &length));
+    RtCheck(length > 0 && length <= INT32_MAX, "%s: '%s' claims %lld numbers", shard->path, field->name,
+            (long long)length);
+    field->dim[field->axes++] = (int64_t)length;
+    width *= (int64_t)length; /* no overflow: it was below 2^31 */
+    RtCheck(width <= (logits ? RT_CONTENT_CLASSES : INT32_MAX / 16), "%s claims %lld %s", shard->path, (long long)width,
+            logits ? "classes" : "numbers of a field");
+  }
+  field->width = (int)width;
+  PetscFunctionReturn(0);
+}
+
+/* A variable of the file, if it is a field. */
+static PetscErrorCode find_field(RtLabelstoreShard *shard, int var, RtLabelstoreInfo *found)
+{
+  RtLabelstoreField *field = &found->field[PetscMin(found->fields, RT_LABELSTORE_FIELDS - 1)];
+  char name[NC_MAX_NAME + 1], *form = NULL;
+  bool known;
+
+  PetscFunctionBegin;
+  Read(shard, unreadable, nc_inq_varname(shard->nc, var, name));
+  known = !strcmp(name, "logits") || !strcmp(name, "features");
+  if (!known) PetscCall(get_text(shard, var, "form", &form));
+  known = known || form;
+  PetscCall(PetscFree(form));
+  if (shard->why[0] || !known || strlen(name) >= sizeof(field->name)) PetscFunctionReturn(0);
+  RtCheck(found->fields < RT_LABELSTORE_FIELDS, "%s claims more than %d fields", shard->path,
+          (int)RT_LABELSTORE_FIELDS);
+  *field = (RtLabelstoreField){.kept = 0};
+  strcpy(field->name, name);
+  PetscCall(read_field_texts(shard, var, field));
+  if (!shard->why[0]) PetscCall(read_field_numbers(shard, var, field));
+  if (!shard->why[0]) PetscCall(read_field_shape(shard, var, found, field));
+  shard->variable[found->fields++] = var;
   PetscFunctionReturn(0);
 }
 
@@ -200,16 +262,14 @@ static PetscErrorCode find_features(RtLabelstoreShard *shard, RtLabelstoreInfo *
 
 static PetscErrorCode find_variables(RtLabelstoreShard *shard, RtLabelstoreInfo *found)
 {
-  size_t classes;
-  int dim;
+  int variables;
 
   PetscFunctionBegin;
-  Read(shard, "it has no classes", nc_inq_dimid(shard->nc, "class", &dim));
-  Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim, &classes));
-  RtCheck(classes > 0 && classes <= RT_CONTENT_CLASSES, "%s claims %lld classes", shard->path, (long long)classes);
-  found->classes = (int)classes;
-  Read(shard, "it has no logits", nc_inq_varid(shard->nc, "logits", &shard->logits));
   Read(shard, "it has no sample_id", nc_inq_varid(shard->nc, "sample_id", &shard->id));
+  Read(shard, unreadable, nc_inq_nvars(shard->nc, &variables));
+  for (int var = 0; var < variables && !shard->why[0]; var++) PetscCall(find_field(shard, var, found));
+  if (!shard->why[0] && rt_labelstore_find(found, "logits") < 0)
+    snprintf(shard->why, sizeof(shard->why), "it has no logits");
   PetscFunctionReturn(0);
 }
 
@@ -233,7 +293,6 @@ static PetscErrorCode open_and_read(RtLabelstoreShard *shard, RtLabelstoreInfo *
   if (!shard->why[0]) PetscCall(read_texts(shard, found));
   if (!shard->why[0]) PetscCall(read_numbers(shard, found));
   if (!shard->why[0]) PetscCall(find_variables(shard, found));
-  if (!shard->why[0]) PetscCall(find_features(shard, found));
   PetscFunctionReturn(0);
 }
 
@@ -268,44 +327,44 @@ static PetscErrorCode compare_number(const RtLabelstoreShard *shard, const char 
   PetscFunctionReturn(0);
 }
 
-/* Has a variable of rows the shape [count, views, width]? */
-static PetscErrorCode compare_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, const char *name,
-                                   int variable, int64_t width)
+/* Has a field as many samples and views as it must, and the sample numbers [count]? */
+static PetscErrorCode compare_length(RtLabelstoreShard *shard, const char *name, int var, int64_t want, int views)
 {
-  int64_t want[3] = {rt_labelstore_count(info, shard->number), info->views, width};
-  int ndim, dim[NC_MAX_VAR_DIMS], dims = info->views > 1 ? 3 : 2;
-  nc_type type;
-  size_t length;
-
-  PetscFunctionBegin;
-  if (dims == 2) want[1] = width;
-  Read(shard, unreadable, nc_inq_var(shard->nc, variable, NULL, &type, &ndim, dim, NULL));
-  RtCheck(type == NC_FLOAT && ndim == dims, "%s: '%s' must be float with %d dimensions", shard->path, name, dims);
-  for (int i = 0; i < dims; i++) {
-    Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[i], &length));
-    RtCheck((int64_t)length == want[i], "%s: dimension %d of '%s' is %lld, expected %lld", shard->path, i + 1, name,
-            (long long)length, (long long)want[i]);
-  }
-  PetscFunctionReturn(0);
-}
-
-/* Have the logits and features their shape, and the sample numbers [count]? */
-static PetscErrorCode compare_shape(RtLabelstoreShard *shard, const RtLabelstoreInfo *info)
-{
-  int64_t want = rt_labelstore_count(info, shard->number);
   int ndim, dim[NC_MAX_VAR_DIMS];
   size_t length;
 
   PetscFunctionBegin;
-  PetscCall(compare_rows(shard, info, "logits", shard->logits, info->classes));
-  if (info->components && !shard->why[0])
-    PetscCall(compare_rows(shard, info, "features", shard->features, info->components));
-  if (shard->why[0]) PetscFunctionReturn(0);
-  Read(shard, unreadable, nc_inq_var(shard->nc, shard->id, NULL, NULL, &ndim, dim, NULL));
-  RtCheck(ndim == 1, "%s: 'sample_id' must have one dimension", shard->path);
+  Read(shard, unreadable, nc_inq_var(shard->nc, var, NULL, NULL, &ndim, dim, NULL));
+  RtCheck(ndim >= 1 && (var != shard->id || ndim == 1), "%s: '%s' must have one dimension", shard->path, name);
   Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[0], &length));
-  RtCheck((int64_t)length == want, "%s: 'sample_id' has %lld samples, expected %lld", shard->path, (long long)length,
+  RtCheck((int64_t)length == want, "%s: '%s' has %lld samples, expected %lld", shard->path, name, (long long)length,
           (long long)want);
+  if (views == 1) PetscFunctionReturn(0);
+  Read(shard, unreadable, nc_inq_dimlen(shard->nc, dim[1], &length));
+  RtCheck((int64_t)length == views, "%s: '%s' has %lld views, expected %d", shard->path, name, (long long)length,
+          views);
+  PetscFunctionReturn(0);
+}
+
+/* Are the fields there that are asked for, as they are asked for? Then shard->variable is of these. */
+static PetscErrorCode compare_fields(RtLabelstoreShard *shard, const RtLabelstoreInfo *found,
+                                     const RtLabelstoreInfo *info)
+{
+  int variable[RT_LABELSTORE_FIELDS];
+  char why[RT_LABELSTORE_TEXT];
+
+  PetscFunctionBegin;
+  for (int f = 0; f < info->fields; f++) {
+    const int i = rt_labelstore_find(found, info->field[f].name);
+
+    RtCheck(i >= 0, "%s was made from something else: it has no field '%s'; `retort label -run_force` makes all again",
+            shard->path, info->field[f].name);
+    RtCheck(rt_labelstore_same(&found->field[i], &info->field[f], why),
+            "%s was made from something else: its field '%s' %s; `retort label -run_force` makes all again",
+            shard->path, info->field[f].name, why);
+    variable[f] = shard->variable[i];
+  }
+  memcpy(shard->variable, variable, sizeof(variable));
   PetscFunctionReturn(0);
 }
 
@@ -325,11 +384,12 @@ PetscErrorCode rt_labelstore_compare(RtLabelstoreShard *shard, const RtLabelstor
   PetscCall(compare_number(shard, number_attribute[SHARD], found->shard, info->shard));
   PetscCall(compare_number(shard, number_attribute[VIEWS], found->views, info->views));
   PetscCall(compare_number(shard, number_attribute[NUMBER], shard->says, shard->number));
-  RtCheck(!info->components || !strcmp(found->features, info->features),
-          "%s was made from something else: its features are %s, expected components of '%s' %.16s…; `retort label "
-          "-run_force` makes all again",
-          shard->path, found->components ? found->features : "absent", info->layer, info->features);
-  PetscCall(compare_shape(shard, info));
+  PetscCall(compare_fields(shard, found, info));
+  for (int f = 0; f < info->fields && !shard->why[0]; f++)
+    PetscCall(compare_length(shard, info->field[f].name, shard->variable[f], rt_labelstore_count(info, shard->number),
+                             info->views));
+  if (!shard->why[0])
+    PetscCall(compare_length(shard, "sample_id", shard->id, rt_labelstore_count(info, shard->number), 1));
   PetscFunctionReturn(0);
 }
 
@@ -354,61 +414,32 @@ static int64_t find_bad(int64_t count, const float *value)
   return -1;
 }
 
-/* A part of a variable of rows, logits or features. */
-typedef struct {
-  const char *name;
-  int variable;
-  int64_t width;
-  int view, views;      /* `views` of them from `view` on */
-  int64_t first, count; /* samples of the shard */
-} Part;
-
-static PetscErrorCode read_part(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, const Part *part, float *data)
+PetscErrorCode rt_labelstore_read_part(RtLabelstoreShard *shard, const RtLabelstoreInfo *info,
+                                       const RtLabelstorePart *part, float *data)
 {
-  size_t start[3] = {(size_t)part->first, (size_t)part->view};
-  size_t size[3] = {(size_t)part->count, (size_t)part->views, (size_t)part->width};
-  int64_t row = part->views * part->width, bad;
-  char damaged[64];
+  const RtLabelstoreField *field = &info->field[part->field];
+  const int views = part->view < 0 ? info->views : 1, var = shard->variable[part->field];
+  size_t start[NC_MAX_VAR_DIMS] = {(size_t)part->first}, size[NC_MAX_VAR_DIMS] = {(size_t)part->count}, length;
+  int ndim, dim[NC_MAX_VAR_DIMS], first = info->views > 1 ? 2 : 1;
+  int64_t row = (int64_t)views * field->width, bad;
+  char damaged[80];
 
   PetscFunctionBegin;
-  if (info->views == 1) size[1] = (size_t)part->width;
-  snprintf(damaged, sizeof(damaged), "its %s are damaged or cut off", part->name);
-  Read(shard, damaged, nc_get_vara_float(shard->nc, part->variable, start, size, data));
+  snprintf(damaged, sizeof(damaged), "its %s are damaged or cut off", field->name);
+  Read(shard, damaged, nc_inq_var(shard->nc, var, NULL, NULL, &ndim, dim, NULL));
+  start[1] = (size_t)PetscMax(part->view, 0);
+  size[1] = (size_t)views;
+  for (int i = first; i < ndim; i++) {
+    Read(shard, damaged, nc_inq_dimlen(shard->nc, dim[i], &length));
+    start[i] = 0;
+    size[i] = length;
+  }
+  Read(shard, damaged, nc_get_vara_float(shard->nc, var, start, size, data));
   bad = find_bad(part->count * row, data);
   if (bad >= 0)
-    snprintf(shard->why, sizeof(shard->why), "the %s of sample %lld are %s", part->name,
+    snprintf(shard->why, sizeof(shard->why), "the %s of sample %lld are %s", field->name,
              (long long)(shard->number * info->shard + part->first + bad / row),
              data[bad] == NC_FILL_FLOAT ? "absent" : "not finite");
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_labelstore_read_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
-                                       int64_t count, float *logits)
-{
-  Part part = {"logits", shard->logits, info->classes, 0, info->views, first, count};
-
-  PetscFunctionBegin;
-  PetscCall(read_part(shard, info, &part, logits));
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_labelstore_read_view(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int view, int64_t first,
-                                       int64_t count, float *logits)
-{
-  Part part = {"logits", shard->logits, info->classes, view, 1, first, count};
-
-  PetscFunctionBegin;
-  PetscCall(read_part(shard, info, &part, logits));
-  PetscFunctionReturn(0);
-}
-
-PetscErrorCode rt_labelstore_read_feature_rows(RtLabelstoreShard *shard, const RtLabelstoreInfo *info, int64_t first,
-                                               int64_t count, float *features)
-{
-  Part part = {"features", shard->features, info->components, 0, info->views, first, count};
-
-  PetscFunctionBegin;
-  PetscCall(read_part(shard, info, &part, features));
   PetscFunctionReturn(0);
 }
 

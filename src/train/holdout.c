@@ -4,7 +4,6 @@
 #include "train/trainer_state.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct {
   RtTrainer *t;
@@ -18,13 +17,12 @@ static PetscErrorCode ask_teacher(Sink *sink, int thread, int64_t rows, const in
   RtTrainer *t = sink->t;
   const RtTeacher *teacher = t->params->teacher;
   const RtFeedHoldout *held = sink->held;
-  const int64_t width = t->input->width;
   RtTrainerLane *lane = &t->lane[thread];
 
   PetscFunctionBegin;
   rt_samples_answers(held->samples, rows, sample, lane->label, lane->target);
   for (int64_t i = 0; held->teacher && i < rows; i++)
-    memcpy(lane->store + i * width, held->teacher + sample[i] * held->stride, (size_t)width * sizeof(float));
+    rt_feed_split(t->input, held->teacher + sample[i] * held->stride, i, lane->store);
   if (!teacher) PetscFunctionReturn(0);
   for (int64_t i = 0; i < t->rows; i++) lane->sample[i] = i < rows ? sample[i] : -1;
   for (int k = 0; k < teacher->reads; k++)

@@ -35,8 +35,11 @@ static PetscErrorCode load(RtTrainer *t, int worker, int64_t epoch, int64_t step
 {
   RtTrainerLane *lane = &t->lane[worker];
   const RtTeacher *teacher = t->params->teacher;
-  const RtFeedRows rows = {
-      .sample = lane->sample, .reads = t->reads, .read = t->read, .to = lane->to, .teacher = lane->store};
+  const RtFeedRows rows = {.sample = lane->sample,
+                           .reads = t->reads,
+                           .read = t->read,
+                           .to = lane->to,
+                           .teacher = lane->stored ? lane->store : NULL};
 
   PetscFunctionBegin;
   rt_feed_lane(t->feed, epoch, step, number, &rows);

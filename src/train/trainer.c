@@ -37,6 +37,20 @@ static PetscErrorCode start_reads(RtTrainer *t)
   PetscFunctionReturn(0);
 }
 
+/* Room for what comes with the samples of a teacher. */
+static PetscErrorCode start_store(const RtTrainer *t, RtTrainerLane *lane)
+{
+  int width[RT_LABELSTORE_FIELDS], fields = rt_feed_fields(t->input, width);
+  float *at;
+
+  PetscFunctionBegin;
+  if (!fields) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(t->rows * t->input->width, &lane->stored));
+  at = lane->stored;
+  for (int f = 0; f < fields; at += t->rows * width[f++]) lane->teacher[f] = lane->store[f] = at;
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode start_lanes(RtTrainer *t)
 {
   const RtDatasetInfo *info = t->input->info;
@@ -53,8 +67,7 @@ static PetscErrorCode start_lanes(RtTrainer *t)
     PetscCall(PetscMalloc1(t->rows, &lane->sample));
     if (info->classes) PetscCall(PetscMalloc1(t->rows, &lane->label));
     if (info->targets) PetscCall(PetscMalloc1(t->rows * info->targets, &lane->target));
-    if (t->input->width) PetscCall(PetscMalloc1(t->rows * t->input->width, &lane->store));
-    lane->teacher[0] = lane->store;
+    PetscCall(start_store(t, lane));
     PetscCall(rt_objective_work_create(&t->objective, t->rows, &lane->objective));
     if (t->meeting && t->predictor) PetscCall(rt_meeting_alone_create(&t->objective, t->rows, &lane->alone));
     for (int k = 0; k < t->objective.taps; k++) lane->tap[k] = rt_work_tap(lane->work, k);
@@ -112,7 +125,7 @@ static PetscErrorCode start_objective(RtTrainer *t, RtPlanParams *plan)
 {
   const RtTrainerParams *p = t->params;
   const bool meets = rt_terms_meet(&p->terms);
-  int teachers = t->input->width ? 1 : 0, width[RT_TERMS] = {t->input->width}, first, own;
+  int width[RT_LABELSTORE_FIELDS], teachers = rt_feed_fields(t->input, width), first, own;
   RtMeetingParams meeting = {
       .comm = t->comm, .objective = &t->objective, .lanes = p->lanes, .threads = p->threads, .rows = t->rows};
 
@@ -187,7 +200,7 @@ static PetscErrorCode finish(RtTrainer *t)
     PetscCall(PetscFree(t->lane[i].sample));
     PetscCall(PetscFree(t->lane[i].label));
     PetscCall(PetscFree(t->lane[i].target));
-    PetscCall(PetscFree(t->lane[i].store));
+    PetscCall(PetscFree(t->lane[i].stored));
     PetscCall(PetscFree(t->lane[i].to));
   }
   PetscCall(PetscFree(t->lane));

@@ -55,9 +55,11 @@ typedef struct {
   RtWork *work;
   int64_t *sample; /* [rows of a lane] */
   int32_t *label;
-  float *target, *store;          /* store: the teacher's logits of the store, NULL without */
-  const float *teacher[RT_TERMS]; /* taps of the teacher */
-  void **to;                      /* [reads] where what is read goes: inputs of the work, label, target */
+  float *target;
+  float *stored;                      /* what a store has of the teacher, NULL without */
+  float *store[RT_LABELSTORE_FIELDS]; /* … its fields there */
+  const float *teacher[RT_TERMS];     /* taps of the teacher */
+  void **to;                          /* [reads] where what is read goes: inputs of the work, label, target */
   RtObjectiveWork objective;
   RtMeetingAlone alone; /* of held-out rows, where terms meet */
   const float *tap[RT_OBJECTIVE_TAPS];

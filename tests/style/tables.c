@@ -8,6 +8,7 @@
 #include "model/recipe.h"
 #include "ops/registry.h"
 #include "optim/optimizer.h"
+#include "store/form.h"
 
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ int main(void)
 
   for (int i = 0; rt_registry_at(i); i++) print("operator", rt_registry_at(i)->type);
   print("loss", rt_loss_names());
+  print("form", rt_form_names());
   print("optimizer", rt_optimizer_names());
   for (int i = 0; rt_init_at(i, &help); i++) print("start", rt_init_at(i, &help));
   for (int i = 0; rt_recipe_at(i); i++) print("recipe", rt_recipe_at(i)->name);

@@ -18,6 +18,7 @@ DOCUMENTS = ["README.md", "*/README.md"]
 RULES = {
     "operator": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/*.c", "tests/conformance/*.py"])],
     "loss": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_loss*.c"]), (r'"{}": \w', ["tests/conformance/test_losses.py"])],
+    "form": [(r"`{}`", DOCUMENTS), (r"\brt_form_at\(", ["tests/unit/test_form.c"]), (r'"{}"', ["tests/cli/forms.py"])],
     "optimizer": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_optimizer.c", "tests/cli/tao.py"]), (r'"{}"', ["tests/conformance/test_optimizers.py"])],
     "start": [(r"(?<!\+)\b{}\b(?!\+)", DOCUMENTS), (r'"{}"', ["tests/cli/starts.py", "tests/cli/threads.py"])],
     "recipe": [(r"\b{}\b", DOCUMENTS), (r"rt_recipe_{}\b", ["tests/unit/*.c"])],

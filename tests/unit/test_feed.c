@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-enum { SAMPLES = 1607, SIZE = 3, CLASSES = 7, TARGETS = 2, WIDTH = 5, VIEWS = 3, SHARD = 300, HELD = 600 };
+enum { SAMPLES = 1607, SIZE = 3, CLASSES = 7, TARGETS = 2, WIDTH = 5, POOL = 3, VIEWS = 3, SHARD = 300, HELD = 600 };
 enum { TOKENS = 2, JUNK = 50 };
 enum { BATCH = 60, LANES = 7, ROWS = 9, EPOCHS = 3, STEPS = 17 /* of 1007 samples */ };
 
@@ -18,8 +18,8 @@ static RtDataset *dataset;
 static RtSamples whole;
 static RtSampler sampler;
 static RtAugment augment;
-static RtLabelstoreInfo store = {.samples = SAMPLES, .shard = SHARD, .views = VIEWS, .classes = WIDTH};
-static float logits[SAMPLES][VIEWS][WIDTH];
+static RtLabelstoreInfo store = {.samples = SAMPLES, .shard = SHARD, .views = VIEWS}, asked;
+static float logits[SAMPLES][VIEWS][WIDTH], pool[SAMPLES][VIEWS][POOL], rows_of[SAMPLES][VIEWS][POOL + WIDTH];
 
 static float input_of(int64_t sample, int64_t element)
 {
@@ -34,6 +34,11 @@ static float target_of(int64_t sample, int k)
 static float logit_of(int64_t sample, int view, int k)
 {
   return (float)sample - 100 * (float)view + (float)k / 4;
+}
+
+static float pool_of(int64_t sample, int view, int k)
+{
+  return -(float)sample - 1000 * (float)view - (float)k / 2;
 }
 
 static int64_t token_of(int64_t sample, int k)
@@ -67,6 +72,13 @@ static void write_dataset(const char *path)
   RT_MUST(rt_dataset_finish(&writer));
 }
 
+static void write_shard(int64_t shard)
+{
+  RT_MUST(rt_labelstore_write("labels", &store, shard,
+                              (const float *[]){logits[shard * SHARD][0], pool[shard * SHARD][0]}, ""));
+}
+
+/* A store of two fields, which are asked for in the other order. */
 static void make_data(void)
 {
   const RtSamplerParams choice = {.seed = 5, .holdout = HELD};
@@ -78,9 +90,17 @@ static void make_data(void)
   strcpy(store.augment, "some");
   for (int64_t i = 0; i < SAMPLES; i++)
     for (int v = 0; v < VIEWS; v++)
-      for (int k = 0; k < WIDTH; k++) logits[i][v][k] = logit_of(i, v, k);
-  for (int64_t s = 0; s < rt_labelstore_shards(&store); s++)
-    RT_MUST(rt_labelstore_write("labels", &store, s, logits[s * SHARD][0], NULL, ""));
+      for (int k = 0; k < WIDTH; k++) {
+        rows_of[i][v][POOL + k] = logits[i][v][k] = logit_of(i, v, k);
+        if (k < POOL) rows_of[i][v][k] = pool[i][v][k] = pool_of(i, v, k);
+      }
+  rt_labelstore_logits(&store, WIDTH);
+  store.fields = 2;
+  store.field[1] = (RtLabelstoreField){.name = "pool", .layer = "a layer", .form = "dense", .width = POOL};
+  asked = store;
+  asked.field[0] = store.field[1];
+  asked.field[1] = store.field[0];
+  for (int64_t s = 0; s < rt_labelstore_shards(&store); s++) write_shard(s);
   RT_MUST(rt_dataset_open(PETSC_COMM_SELF, "data.nc", &dataset));
   RT_MUST(rt_samples_load(dataset, want, 0, SAMPLES, &whole));
   RT_MUST(rt_augment_create(&(RtAugmentParams){0}, 5, rt_dataset_info(dataset), &augment));
@@ -96,9 +116,9 @@ static RtFeedSource source_of(int64_t window)
                     .sampler = &sampler,
                     .want = want,
                     .views = VIEWS,
-                    .width = WIDTH,
+                    .width = POOL + WIDTH,
                     .dataset = dataset,
-                    .store = &store,
+                    .store = &asked,
                     .labels = "labels",
                     .window = window,
                     .block = 7,
@@ -106,7 +126,7 @@ static RtFeedSource source_of(int64_t window)
                     .open = 2};
 
   if (!window) s.samples = &whole;
-  if (!window) s.teacher = logits[0][0];
+  if (!window) s.teacher = rows_of[0][0];
   return s;
 }
 
@@ -127,10 +147,11 @@ static const RtFieldRead answers[] = {{0, RT_FLOAT}, {1, RT_INT32}, {2, RT_FLOAT
 /* One lane's rows of one step and the view that they must be; sample: [ROWS] gets their numbers. */
 static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane, int view, int64_t *sample)
 {
-  float input[ROWS][SIZE], target[ROWS][TARGETS], teacher[ROWS][WIDTH];
+  float input[ROWS][SIZE], target[ROWS][TARGETS], teacher[ROWS][WIDTH], layer[ROWS][POOL];
   int32_t label[ROWS];
   int64_t token[ROWS][TOKENS];
-  const RtFeedRows rows = {sample, 4, answers, (void *[]){input[0], label, target[0], token[0]}, teacher[0]};
+  const RtFeedRows rows = {sample, 4, answers, (void *[]){input[0], label, target[0], token[0]},
+                           (float *[]){layer[0], teacher[0]}};
   bool right = true;
 
   rt_feed_lane(feed, epoch, step, lane, &rows);
@@ -140,6 +161,7 @@ static void check_rows(const RtFeed *feed, int64_t epoch, int64_t step, int lane
     for (int k = 0; k < SIZE; k++) right = right && input[r][k] == (i < 0 ? 0 : input_of(i, k));
     for (int k = 0; k < TARGETS; k++) right = right && target[r][k] == (i < 0 ? 0 : target_of(i, k));
     for (int k = 0; k < WIDTH; k++) right = right && teacher[r][k] == (i < 0 ? 0 : logit_of(i, view, k));
+    for (int k = 0; k < POOL; k++) right = right && layer[r][k] == (i < 0 ? 0 : pool_of(i, view, k));
     for (int k = 0; k < TOKENS; k++) right = right && token[r][k] == (i < 0 ? 0 : token_of(i, k));
     right = right && label[r] == (i < 0 ? 0 : i % CLASSES);
   }
@@ -262,7 +284,8 @@ static void test_holdout(int64_t window, int size)
     rt_samples_answers(h->samples, 1, &place, &label, target);
     for (int k = 0; k < SIZE; k++) right = right && input[k] == input_of(sample, k);
     for (int k = 0; k < TARGETS; k++) right = right && target[k] == target_of(sample, k);
-    for (int k = 0; k < WIDTH; k++) right = right && h->teacher[place * h->stride + k] == logit_of(sample, 0, k);
+    for (int k = 0; k < WIDTH; k++) right = right && h->teacher[place * h->stride + POOL + k] == logit_of(sample, 0, k);
+    for (int k = 0; k < POOL; k++) right = right && h->teacher[place * h->stride + k] == pool_of(sample, 0, k);
     RT_TEST_CHECK(right && label == sample % CLASSES, "held-out sample %d is another one", (int)sample);
   }
   for (int rank = 0; rank < size; rank++) {
@@ -299,13 +322,13 @@ static void test_bad_shards(void)
   RT_MUST(rt_feed_destroy(&feed));
   unlink("labels/shard-000003.nc");
   RT_TEST_SAYS(rt_feed_create(&params, &feed), RT_ERR_FAILED, "labels/shard-000003.nc|No such file");
-  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], NULL, ""));
+  write_shard(3);
   RT_MUST(rt_feed_create(&params, &feed));
   unlink("labels/shard-000003.nc");
   RT_TEST_SAYS(rt_feed_prepare(feed, 0, 0), RT_ERR_FAILED, "labels/shard-000003.nc|No such file");
   RT_MUST(rt_feed_destroy(&feed));
   source.views = 1; /* the epoch sees view 0, */
-  RT_MUST(rt_labelstore_write("labels", &store, 3, logits[3 * SHARD][0], NULL, ""));
+  write_shard(3);
   damage("labels/shard-000003.nc", 3 * SHARD + 7);
   RT_MUST(rt_feed_create(&params, &feed));
   RT_MUST(rt_feed_prepare(feed, 0, 0)); /* and view 1 is damaged */
@@ -313,7 +336,7 @@ static void test_bad_shards(void)
   source.views = VIEWS;
   params.epochs = 2;
   RT_MUST(rt_feed_create(&params, &feed));
-  RT_TEST_SAYS(rt_feed_prepare(feed, 1, 0), RT_ERR_FAILED, "labels/shard-000003.nc|logits are damaged|retort label");
+  RT_TEST_SAYS(rt_feed_prepare(feed, 1, 0), RT_ERR_FAILED, "labels/shard-000003.nc|are damaged|retort label");
   RT_MUST(rt_feed_destroy(&feed));
 }
 

@@ -15,8 +15,9 @@ enum { SAMPLES = 103, SHARD = 10, CLASSES = 5, SHARDS = 11 };
 
 static RtLabelstoreInfo make_info(int views)
 {
-  RtLabelstoreInfo info = {.samples = SAMPLES, .shard = SHARD, .views = views, .classes = CLASSES};
+  RtLabelstoreInfo info = {.samples = SAMPLES, .shard = SHARD, .views = views};
 
+  rt_labelstore_logits(&info, CLASSES);
   memset(info.teacher, 'a', RT_HASH_TEXT - 1);
   memset(info.dataset, 'b', RT_HASH_TEXT - 1);
   strcpy(info.precision, "fp32");
@@ -37,8 +38,8 @@ static PetscErrorCode write_shard(const char *dir, const RtLabelstoreInfo *info,
   PetscFunctionBegin;
   for (int64_t i = 0; i < count; i++)
     for (int v = 0; v < info->views; v++)
-      for (int c = 0; c < info->classes; c++) *next++ = formula(first + i, v, c) + extra;
-  PetscCall(rt_labelstore_write(dir, info, shard, logits, NULL, "label_precision: fp32"));
+      for (int c = 0; c < info->field[0].width; c++) *next++ = formula(first + i, v, c) + extra;
+  PetscCall(rt_labelstore_write(dir, info, shard, (const float *[]){logits}, "label_precision: fp32"));
   PetscFunctionReturn(0);
 }
 
@@ -48,10 +49,10 @@ static PetscErrorCode check_shard(const char *dir, const RtLabelstoreInfo *info,
   int64_t first = shard * info->shard, count = rt_labelstore_count(info, shard);
 
   PetscFunctionBegin;
-  PetscCall(rt_labelstore_read(dir, info, shard, logits));
+  PetscCall(rt_labelstore_read(dir, info, shard, 0, logits));
   for (int64_t i = 0; i < count; i++)
     for (int v = 0; v < info->views; v++)
-      for (int c = 0; c < info->classes; c++, next++)
+      for (int c = 0; c < info->field[0].width; c++, next++)
         RT_TEST_CHECK(*next == formula(first + i, v, c), "shard %d, sample %d", (int)shard, (int)(first + i));
   PetscFunctionReturn(0);
 }
@@ -91,8 +92,8 @@ static PetscErrorCode test_store(MPI_Comm comm, PetscMPIInt rank, const char *di
   }
   memset(&found, 0, sizeof found);
   PetscCall(rt_labelstore_describe(dir, &found, &any));
-  RT_TEST_CHECK(any && found.samples == SAMPLES && found.shard == SHARD && found.views == views &&
-                    found.classes == CLASSES && !strcmp(found.teacher, info.teacher) &&
+  RT_TEST_CHECK(any && found.samples == SAMPLES && found.shard == SHARD && found.views == views && found.fields == 1 &&
+                    found.field[0].width == CLASSES && !strcmp(found.teacher, info.teacher) &&
                     !strcmp(found.dataset, info.dataset) && !strcmp(found.precision, info.precision) &&
                     !strcmp(found.augment, info.augment),
                 "describe");
@@ -118,7 +119,10 @@ static PetscErrorCode test_strangers(MPI_Comm comm, const char *dir)
   REFUSED(strcpy(other.precision, "bf16"));
   REFUSED(strcpy(other.augment, "shift 3"));
   REFUSED(other.views = 2);
-  REFUSED(other.classes = 4);
+  REFUSED(other.field[0].width = 4);
+  REFUSED(strcpy(other.field[0].form, "bf16"));
+  REFUSED(other.field[0].relative = 0.1);
+  REFUSED(strcpy(other.field[0].name, "pool"));
   REFUSED(other.samples = SAMPLES - 1);
   REFUSED(other.shard = SHARD - 1);
 #undef REFUSED
