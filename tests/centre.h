@@ -2,6 +2,8 @@
 #ifndef RT_CENTRE_H
 #define RT_CENTRE_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 #include <string.h>

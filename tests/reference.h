@@ -5,6 +5,8 @@
 
 #include "support.h"
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 #include <math.h>

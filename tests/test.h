@@ -2,6 +2,8 @@
 #ifndef RT_TEST_H
 #define RT_TEST_H
 
+#include "graph/parts.h"
+
 #include <retort/retort.h>
 #include <stdio.h>
 

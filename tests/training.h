@@ -110,6 +110,7 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   RtAugment augment;
   RtSampler sampler;
   RtTrainerParams taught = *params;
+  const char *name[RT_TERMS];
   RtHere *here = NULL;
   RtMixture teacher = {.models = 1, .graph = {make_perceptron(12, 2)}};
   const RtHereParams beside = {.teacher = &teacher, .role = "teacher", .info = &info, .terms = &taught.terms};
@@ -121,7 +122,7 @@ static PetscErrorCode train(MPI_Comm comm, const RtTrainerParams *params, int64_
   RT_MUST(rt_sampler_list(&sampler));
   in.augment = &augment;
   in.sampler = &sampler;
-  if (rt_terms_teacher(&params->terms)) {
+  if (rt_terms_teachers(&params->terms, name)) {
     RT_MUST(rt_here_create(&beside, &here));
     taught.teacher = rt_here_teacher(here);
   }

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+typedef struct RtGraph RtGraph;
+typedef struct RtNode RtNode;
 typedef struct RtOp RtOp; /* an operator: retort/operator.h */
 
 /* In a value's shape: the number of samples, known when a plan is made. */
@@ -24,20 +26,6 @@ typedef enum {
   RT_VALUE_CONSTANT, /* known when the graph is made */
   RT_VALUE_RESULT    /* computed by a node */
 } RtValueKind;
-
-/* A value that flows through the graph. */
-typedef struct {
-  char *name;
-  RtValueKind kind;
-  RtType type; /* results: what the plan infers, see rt_plan_type */
-  int ndim;    /* results: 0, shapes are inferred by the plan */
-  int64_t dim[RT_MAX_DIM];
-  char *field;    /* inputs: the field of the dataset that it reads; NULL as long as it is bound to none */
-  void *data;     /* constants: the elements, row-major, owned */
-  int64_t offset; /* parameters and state: first element in their buffer */
-  int64_t size;   /* all but inputs and results: elements */
-  bool weight;    /* constants: a node reads it where a weight may stand */
-} RtValue;
 
 typedef enum {
   RT_ATTRIBUTE_INT,
@@ -56,35 +44,6 @@ typedef struct {
   int count; /* of ints */
   int64_t *ints;
 } RtAttribute;
-
-typedef struct {
-  const RtOp *op;
-  char *name;
-  int inputs, outputs;
-  int *input;  /* [inputs] value ids; -1 where an optional input is left out */
-  int *output; /* [outputs] value ids; -1 where an optional output is left out */
-  int attributes;
-  RtAttribute *attribute;
-} RtNode;
-
-/* Read its fields freely; change them through the functions only. */
-typedef struct {
-  int values, nodes, inputs, outputs, metadatas;
-  RtValue *value;
-  RtNode *node;        /* after rt_graph_finish: in an order in which they can run */
-  int *input, *output; /* value ids */
-  char **metadata;     /* [2 metadatas] key, text, key, text, … */
-  int64_t opset;       /* of the default ONNX domain */
-  int axes;            /* free axes of inputs, beside the batch */
-  char **axis;         /* [axes] their names */
-  int64_t *length;     /* [axes] their lengths in the data that the model is bound to; 0: it is bound to none */
-  int64_t parameters;  /* trained numbers, without padding */
-  int64_t flat;        /* length of the flat buffer; each parameter starts at a multiple of 16 elements */
-  float *parameter;    /* [flat] padding is zero */
-  int64_t state_flat;  /* length of the buffer of state, laid out alike */
-  float *state;        /* [state_flat] */
-  struct RtNames *names, *keys; /* of values, of metadata: the number of each */
-} RtGraph;
 
 /* An empty graph. */
 PetscErrorCode rt_graph_create(int64_t opset, RtGraph **graph);
@@ -126,7 +85,7 @@ PetscErrorCode rt_graph_freeze(RtGraph *graph, const char *patterns, const char 
    writes the names of the first into text, [length]. */
 int rt_graph_frozen(const RtGraph *graph, char *text, size_t length);
 
-/* Of a finished graph: a step of training is done, and the state, graph->state, changes by the mean of what its lanes
+/* Of a finished graph: a step of training is done, and the state changes by the mean of what its lanes
    say (rt_work_change): the numbers [first, first + count) of it. What no operator has written stays to the bit. sum:
    [count] over the lanes, summed in an order that does not depend on ranks, so that the state does not either. All
    plans see the new state; none may run meanwhile. */
@@ -135,6 +94,21 @@ void rt_graph_change_state(RtGraph *graph, int64_t first, int64_t count, const f
 /* Take over parameters and nodes that were added to a finished graph, behind all that is there: those before them keep
    their places in the flat buffer. */
 PetscErrorCode rt_graph_extend(RtGraph *graph);
+
+/* The numbers (ids) of its inputs and outputs, in order. Returns how many; *id stays until the graph ends, may be NULL.
+ */
+int rt_graph_inputs(const RtGraph *graph, const int **id);
+int rt_graph_outputs(const RtGraph *graph, const int **id);
+/* The name of a value. */
+const char *rt_graph_name(const RtGraph *graph, int value);
+/* The flat buffer of parameters, of a finished graph: each parameter starts at a multiple of 16 elements, padding is
+   zero. Its length; how many numbers in it are trained. */
+float *rt_graph_parameter(const RtGraph *graph);
+int64_t rt_graph_flat(const RtGraph *graph);
+int64_t rt_graph_parameters(const RtGraph *graph);
+/* The length of the buffer of state, 0: it has none; and how many free axes inputs have, beside the batch. */
+int64_t rt_graph_state_flat(const RtGraph *graph);
+int rt_graph_axes(const RtGraph *graph);
 
 /* What to call a node in messages: its name, or that of its first result. */
 const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node);

@@ -68,7 +68,7 @@ struct RtWork {
   int slot; /* 0 … threads - 1: which of the works that may run at once */
   char *slab;
   const float *parameter, *state;
-  float *change; /* [graph->state_flat] in training: what this run's rows add to the state */
+  float *change; /* [rt_graph_state_flat] in training: what this run's rows add to the state */
   const char *packed;
   float *gradient; /* during backward */
   uint64_t seed;

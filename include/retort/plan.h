@@ -14,7 +14,7 @@ typedef enum { RT_PRECISION_FP32, RT_PRECISION_BF16 } RtPrecision;
 
 typedef struct {
   int64_t batch;         /* samples in one run */
-  const int64_t *length; /* [graph->axes] of the free axes; NULL: as the graph is bound */
+  const int64_t *length; /* [rt_graph_axes] of the free axes; NULL: as the graph is bound */
   bool training;         /* keep what backward needs; dropout is active */
   int threads;           /* works that may run at once, each in a thread of its own; 0 means 1 */
   int taps;              /* what is computed; 0: the logits, in training with a gradient */
@@ -38,7 +38,7 @@ RtType rt_plan_type(const RtPlan *plan, int value);
 bool rt_plan_truth(const RtPlan *plan, int value);
 
 /* Take over new parameters: repacks and converts weights where an operator keeps its own copy.
-   Call after parameter has changed and before running. parameter: [graph->flat], must outlive the runs. */
+   Call after parameter has changed and before running. parameter: [rt_graph_flat], must outlive the runs. */
 PetscErrorCode rt_plan_set_parameters(RtPlan *plan, const float *parameter);
 
 /* Bytes of one work. */
@@ -59,7 +59,7 @@ int rt_plan_shared(const RtPlan *plan, int tap);
 /* Whether backward gives a parameter of the graph a gradient; where it does not, the gradient is zero. */
 bool rt_plan_reaches(const RtPlan *plan, int value);
 
-/* In training, after rt_plan_forward: by how much the rows of this run would change the state, [graph->state_flat],
+/* In training, after rt_plan_forward: by how much the rows of this run would change the state, [rt_graph_state_flat],
    until the next run; NULL where the graph has none. The sum over the lanes of a step goes to rt_graph_change_state. */
 const float *rt_work_change(const RtWork *work);
 
@@ -73,7 +73,7 @@ PetscErrorCode rt_plan_forward(const RtPlan *plan, RtWork *work);
    were fused to it. node: its name; data: [size]. */
 typedef PetscErrorCode (*RtPlanWatch)(void *context, const char *node, int value, int64_t size, const float *data);
 PetscErrorCode rt_plan_forward_watched(const RtPlan *plan, RtWork *work, RtPlanWatch watch, void *context);
-/* gradient: [graph->flat] is overwritten with the gradient of every parameter; padding is not touched. */
+/* gradient: [rt_graph_flat] is overwritten with the gradient of every parameter; padding is not touched. */
 PetscErrorCode rt_plan_backward(const RtPlan *plan, RtWork *work, float *gradient);
 /* The same, and tell `ready` whenever more of the gradient stands: all its elements from `from` on. `from` falls to 0.
    The last call comes before the end of backward only where something is left to do. */

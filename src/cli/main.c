@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
   const char *name, *summary;
@@ -148,13 +149,24 @@ static PetscErrorCode retort(int argc, char **argv, bool help, bool version, boo
   PetscFunctionReturn(0);
 }
 
+/* A trace where a program of ours crashes; and its end in any case, as what tells of it may wait for a lock that is
+   held where it crashed. Then the other ranks end as well. */
+static PetscErrorCode crash(int number, void *context)
+{
+  enum { SECONDS = 10 };
+
+  signal(SIGALRM, SIG_DFL);
+  alarm(SECONDS);
+  return PetscSignalHandlerDefault(number, context);
+}
+
 /* What a program may do and a library leaves to its host. catches: it looks at requests to stop. */
 static PetscErrorCode settle(bool catches)
 {
   int rank;
 
   PetscFunctionBegin;
-  PetscCall(PetscPushSignalHandler(PetscSignalHandlerDefault, NULL)); /* a trace where a program of ours crashes */
+  PetscCall(PetscPushSignalHandler(crash, NULL));
   if (catches) rt_stop_catch();
   signal(SIGPIPE, SIG_IGN); /* a reader of the log that goes away does not end the job */
   signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit is an error of write, which says its name */

@@ -5,8 +5,8 @@
 #include "data/sampler.h"
 #include "job/job.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 /* How far to cut: by the first of these that is given. */
 typedef struct {

@@ -5,7 +5,7 @@
 
 #include "job/job.h"
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 /* Collective. The student that is kept, if it was made from just this record; otherwise *graph is NULL. */
 PetscErrorCode rt_start_read(const RtJob *job, const char *record, RtGraph **graph);

@@ -5,7 +5,7 @@
 #include "data/feed.h"
 #include "job/job.h"
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 /* It does not move while it is open. */
 typedef struct {

@@ -5,6 +5,8 @@
 
 #include "distill/terms.h"
 
+#include "graph/parts.h"
+
 #include <retort/tap.h>
 
 /* Whether any term needs one. student, teacher: numbers in a row of its ends, [terms]. */

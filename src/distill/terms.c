@@ -97,11 +97,3 @@ bool rt_terms_meet(const RtTerms *terms)
   for (int k = 0; k < terms->count; k++) found = found || terms->term[k].loss->meet;
   return found;
 }
-
-bool rt_terms_teacher(const RtTerms *terms)
-{
-  bool found = false;
-
-  for (int k = 0; k < terms->count; k++) found = found || terms->term[k].reference == RT_TERMS_TEACHER;
-  return found;
-}

@@ -49,8 +49,6 @@ int rt_terms_teacher_of(const RtTerms *terms, int term);
 /* Errors: rows of so many numbers of student and teacher that the term's loss cannot compare. */
 PetscErrorCode rt_terms_check_widths(const RtTerm *term, int64_t student, int64_t teacher);
 
-/* Whether any term reads a teacher. */
-bool rt_terms_teacher(const RtTerms *terms);
 /* Whether the rows of the whole batch meet. */
 bool rt_terms_meet(const RtTerms *terms);
 

@@ -4,8 +4,8 @@
 
 #include "job/job.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 /* What evaluation would refuse: a test set that does not fit the teacher, or whose axes come in another order than
    those of the training set, to which the teacher is bound; classes that are not there. Afterwards the teacher is bound

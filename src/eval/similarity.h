@@ -6,8 +6,8 @@
 
 #include "job/job.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 /* A model and its file's hash. */
 typedef struct {

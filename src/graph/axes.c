@@ -1,5 +1,5 @@
 /* Axes of inputs that are known by name: their lengths come from the data. */
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 #include <string.h>
 

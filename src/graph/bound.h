@@ -2,6 +2,8 @@
 #ifndef RT_GRAPH_BOUND_H
 #define RT_GRAPH_BOUND_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 struct RtPlan {

@@ -1,4 +1,4 @@
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 #include "graph/inside.h"
 #include "graph/names.h"
@@ -252,4 +252,46 @@ const char *rt_graph_node_name(const RtGraph *graph, const RtNode *node)
 {
   if (node->name[0]) return node->name;
   return node->outputs > 0 && node->output[0] >= 0 ? graph->value[node->output[0]].name : "(no name)";
+}
+
+int rt_graph_inputs(const RtGraph *graph, const int **id)
+{
+  if (id) *id = graph->input;
+  return graph->inputs;
+}
+
+int rt_graph_outputs(const RtGraph *graph, const int **id)
+{
+  if (id) *id = graph->output;
+  return graph->outputs;
+}
+
+const char *rt_graph_name(const RtGraph *graph, int value)
+{
+  return graph->value[value].name;
+}
+
+float *rt_graph_parameter(const RtGraph *graph)
+{
+  return graph->parameter;
+}
+
+int64_t rt_graph_flat(const RtGraph *graph)
+{
+  return graph->flat;
+}
+
+int64_t rt_graph_parameters(const RtGraph *graph)
+{
+  return graph->parameters;
+}
+
+int64_t rt_graph_state_flat(const RtGraph *graph)
+{
+  return graph->state_flat;
+}
+
+int rt_graph_axes(const RtGraph *graph)
+{
+  return graph->axes;
 }

@@ -2,7 +2,7 @@
 #ifndef RT_GRAPH_INSIDE_H
 #define RT_GRAPH_INSIDE_H
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 /* Free what a node owns. */
 PetscErrorCode rt_graph_free_node(RtNode *node);

@@ -1,3 +1,5 @@
+#include "graph/parts.h"
+
 #include <retort/tap.h>
 
 #include <retort/operator.h>

@@ -7,8 +7,8 @@
 
 #include "job/job.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 typedef struct {
   char layer[128];         /* the value's name in the model */

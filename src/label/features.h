@@ -6,8 +6,10 @@
 
 #include "data/sampler.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
 #include <retort/labelstore.h>
+
 #include <retort/plan.h>
 
 typedef struct RtFeatures RtFeatures;

@@ -8,6 +8,8 @@
 #include "label/mixture.h"
 #include "train/teacher.h"
 
+#include "graph/parts.h"
+
 #include <retort/plan.h>
 
 typedef struct RtHere RtHere;

@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *rt_mixture_names(void)
+{
+  return "probabilities|logits";
+}
+
 bool rt_mixture_named(const RtOptions *options)
 {
   return rt_options_text(options, "teacher", "models")[0] != 0;

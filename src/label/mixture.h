@@ -26,6 +26,8 @@ typedef struct {
 
 enum { RT_MIXTURE_ALL = -1 };
 
+/* What can be mixed, joined by `|`: the option table's choices. */
+const char *rt_mixture_names(void);
 /* Whether a job names several models; whether it names finished ones at all, one or several. */
 bool rt_mixture_named(const RtOptions *options);
 bool rt_mixture_own(const RtOptions *options);

@@ -7,8 +7,8 @@
 #include "job/job.h"
 #include "linalg/gram.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 #include <retort/labelstore.h>
 
 /* A value of a graph, whose rows are what is summed. */

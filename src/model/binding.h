@@ -7,8 +7,8 @@
 #ifndef RT_MODEL_BINDING_H
 #define RT_MODEL_BINDING_H
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 /* Bind a graph: its inputs keep the names of their fields, its free axes get their lengths. pairs: as in the option, ""
    for none. what: teacher or student, for messages. Errors: an input or a field that does not exist, with those that

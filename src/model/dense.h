@@ -4,7 +4,7 @@
 #ifndef RT_MODEL_DENSE_H
 #define RT_MODEL_DENSE_H
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 typedef struct {
   int node, add;                   /* the product; the Add with the bias, -1: none */

@@ -4,7 +4,9 @@
 
 #include "job/job.h"
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
+
 #include <retort/onnx.h>
 
 /* The record of a model: the options that determine it, and the hashes of its inputs: dataset, teacher, and the model

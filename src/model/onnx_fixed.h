@@ -4,8 +4,8 @@
 #ifndef RT_MODEL_ONNX_FIXED_H
 #define RT_MODEL_ONNX_FIXED_H
 
+#include "graph/parts.h"
 #include <onnx.pb-c.h>
-#include <retort/graph.h>
 
 /* The number of samples that all inputs name; 0 where they leave it open or differ. graph: holds the inputs. */
 int64_t rt_onnx_fixed_samples(const RtGraph *graph, const Onnx__GraphProto *proto);

@@ -4,7 +4,7 @@
 
 #include "model/onnx_external.h"
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 /* ONNX's own operators stand in the domain "", which may also be written "ai.onnx". domain: may be NULL. */
 bool rt_onnx_nodes_default_domain(const char *domain);

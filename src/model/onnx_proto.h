@@ -2,8 +2,8 @@
 #ifndef RT_MODEL_ONNX_PROTO_H
 #define RT_MODEL_ONNX_PROTO_H
 
+#include "graph/parts.h"
 #include <onnx.pb-c.h>
-#include <retort/graph.h>
 
 typedef struct RtProto RtProto;
 

@@ -2,7 +2,7 @@
 #ifndef RT_MODEL_ONNX_WRITER_H
 #define RT_MODEL_ONNX_WRITER_H
 
-#include <retort/graph.h>
+#include "graph/parts.h"
 
 /* As rt_onnx_write, with the limit as an argument: a model whose weights take more than `limit` bytes gets them in one
    external file, PATH.data. */

@@ -2,8 +2,8 @@
 #ifndef RT_MODEL_RECIPE_H
 #define RT_MODEL_RECIPE_H
 
+#include "graph/parts.h"
 #include <retort/dataset.h>
-#include <retort/graph.h>
 
 typedef struct {
   int layers;

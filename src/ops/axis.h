@@ -2,6 +2,8 @@
 #ifndef RT_OPS_AXIS_H
 #define RT_OPS_AXIS_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 /* The attribute `axis` of a node for a tensor of ndim dimensions: 0 … ndim - 1, counted from the end where it is

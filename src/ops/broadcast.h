@@ -2,6 +2,8 @@
 #ifndef RT_OPS_BROADCAST_H
 #define RT_OPS_BROADCAST_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 /* The common shape of a and b in y. Errors: they do not fit. */

@@ -2,6 +2,8 @@
 #ifndef RT_OPS_FAMILIES_H
 #define RT_OPS_FAMILIES_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 extern const RtOp rt_op_gemm, rt_op_matmul;                     /* linear.c */

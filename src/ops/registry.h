@@ -2,6 +2,8 @@
 #ifndef RT_OPS_REGISTRY_H
 #define RT_OPS_REGISTRY_H
 
+#include "graph/parts.h"
+
 #include <retort/operator.h>
 
 /* The operator with this name in ONNX's own domain, NULL if there is none. */

@@ -111,6 +111,8 @@ PetscErrorCode rt_pipeline_run(const RtJob *job, bool *stopped)
   if (alone && !teacher && tested && rt_options_bool(job->options, "eval", "cka"))
     RtUsage("-eval_cka compares teacher and student, but the job has no teacher: leave it out, or "
             "name one with -teacher_model");
+  if (rt_mixture_named(job->options) && tested && rt_options_bool(job->options, "eval", "cka"))
+    RtUsage("-eval_cka compares the layers of two models, but -teacher_models names several teachers: leave it out");
   PetscCall(check(job, teacher, alone, tested));
   for (int s = 0; s < STAGES && !*stopped; s++) {
     double start = MPI_Wtime();

@@ -2,6 +2,7 @@
 
 #include "compress/init.h"
 #include "distill/loss.h"
+#include "label/mixture.h"
 #include "model/recipe.h"
 #include "optim/optimizer.h"
 #include "optim/tao.h"
@@ -75,10 +76,6 @@ static const char *selections(void)
 static const char *teachers(void)
 {
   return "store|here|self";
-}
-static const char *mixes(void)
-{
-  return "probabilities|logits";
 }
 static const char *reductions(void)
 {
@@ -284,7 +281,7 @@ static const RtOption table[] = {
     MODEL("teacher", ALL, TEACHER, "1200,1200", "teacher"),
     {"teacher_models", RT_OPTION_TEXT, "", 0, 0, NULL, ALL, 0, "or several ONNX files, FILE,…, which teach together"},
     {"teacher_weights", RT_OPTION_REALS, "", 0, 1e9, NULL, ALL, 0, "weight of each of them; empty: equal ones"},
-    {"teacher_mix", RT_OPTION_CHOICE, "probabilities", 0, 0, mixes, ALL, 0,
+    {"teacher_mix", RT_OPTION_CHOICE, "probabilities", 0, 0, rt_mixture_names, ALL, 0,
      "what is averaged: probabilities, whose logarithms are the labels, or logits"},
     TRAINING_OPTIONS("teacher", TRAIN, TEACHER),
     {"label_precision", RT_OPTION_CHOICE, "fp32", 0, 0, precisions, LABEL | DISTILL | RT_VERB_VERIFY, LABELS | STUDENT,
@@ -298,8 +295,7 @@ static const RtOption table[] = {
     {"label_components", RT_OPTION_INT, "64", 1, 1e6, NULL, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
      "so many principal components of them"},
     {"label_taps_*_from", RT_OPTION_TEXT, "", 0, 0, NULL, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
-     "also keep, as a field of this name, a tap of the teacher: hidden:N, output:N, a node or a value; `logits` are "
-     "there in any case, and only their form can be chosen"},
+     "also keep this tap of the teacher, as a field of this name; `logits` are there in any case"},
     {"label_taps_*_form", RT_OPTION_CHOICE, "dense", 0, 0, rt_form_names, LABEL | RT_VERB_VERIFY | DISTILL, LABELS,
      form_help},
     {"label_batch", RT_OPTION_INT, "256", 1, 1e6, NULL, LABEL | DISTILL | RT_VERB_VERIFY, LABELS,

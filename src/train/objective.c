@@ -66,8 +66,8 @@ static PetscErrorCode bind_teacher(int teachers, const int *teacher_width, RtObj
   PetscFunctionBegin;
   o->teachers = rt_terms_teachers(o->terms, name);
   for (int i = 0; i < o->teachers; i++) {
-    RtCheck(o->self || i < teachers,
-            "the tap '%s' is not in the store: keep it there, or set -distill_teacher here", name[i]);
+    RtCheck(o->self || i < teachers, "the tap '%s' is not in the store: keep it there, or set -distill_teacher here",
+            name[i]);
     o->teacher_width[i] = o->self ? o->width[o->own[i]] : teacher_width[i];
   }
   for (int k = 0; k < o->terms->count; k++) {

@@ -5,6 +5,8 @@
 
 #include "train/teacher.h"
 
+#include "graph/parts.h"
+
 #include <retort/plan.h>
 
 enum { RT_OBJECTIVE_TAPS = 2 * RT_TERMS + 1 };

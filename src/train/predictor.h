@@ -5,6 +5,8 @@
 
 #include "data/samples.h"
 
+#include "graph/parts.h"
+
 #include <retort/plan.h>
 
 typedef struct RtPredictor RtPredictor;

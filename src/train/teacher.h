@@ -1,5 +1,5 @@
-/* What a student is compared with while it is trained: taps of a teacher, whatever stands behind them. The store's
-   logits come with the samples (data/feed.h); all other kinds fill rows when they are asked. */
+/* What a student is compared with while it is trained: taps of a teacher, whatever stands behind them. What a
+   store keeps comes with the samples (data/feed.h); all other kinds fill rows when they are asked. */
 #ifndef RT_TRAIN_TEACHER_H
 #define RT_TRAIN_TEACHER_H
 

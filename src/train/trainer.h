@@ -8,6 +8,8 @@
 #include "optim/schedule.h"
 #include "train/teacher.h"
 
+#include "graph/parts.h"
+
 #include <retort/plan.h>
 
 typedef struct {
@@ -24,7 +26,7 @@ typedef struct {
   int64_t reduce_memory; /* bytes of gradients and sums on a rank; 0: no limit */
   RtPrecision precision;
   RtTerms terms;            /* the objective */
-  const RtTeacher *teacher; /* NULL: the store, whose logits come with the samples, the student itself, or nobody */
+  const RtTeacher *teacher; /* NULL: the store, whose fields come with the samples, the student itself, or nobody */
   bool self;                /* taps of the teacher are the student's own, as they are in the same pass */
   int64_t meeting_memory; /* bytes of works that a rank may keep where lanes meet; with less, lanes run forward again */
   const RtOptimizer *optimizer;

@@ -1,5 +1,5 @@
-"""The walk through the results in the README: its commands work as they stand there, on a small run, and what they print looks
-like what stands below them.
+"""The walk through the results in analysis/README.md: its commands work as they stand there, on a small run, and what they
+print looks like what stands below them.
 
 Arguments: the program retort, an empty folder."""
 import contextlib
@@ -15,8 +15,8 @@ from support.cli import SOURCE, main, run, small
 
 
 def blocks():
-    """[(prompt, command, output)] of the README's section, in order."""
-    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+    """[(prompt, command, output)] of the page's section, in order."""
+    with open(os.path.join(SOURCE, "analysis", "README.md"), encoding="utf-8") as file:
         text = file.read()
     section = re.search(r"^## Look at the results\n(.*?)^## ", text, re.M | re.S).group(1)
     found = []
@@ -50,7 +50,7 @@ def test_walk():
         if "labels.logits" in command and "argmax" not in command:
             said = said.split("\n")[0]  # xarray says more of an array that is not read yet
             said, wanted = re.sub(r"\d+", "0", said), re.sub(r"\d+", "0", wanted)
-        assert shape(said) == shape(wanted), f"{command}\nsays\n{said}\nand the README has\n{wanted}"
+        assert shape(said) == shape(wanted), f"{command}\nsays\n{said}\nand the page has\n{wanted}"
     with netCDF4.Dataset("kept.nc") as data, netCDF4.Dataset("runs/mnist/eval.nc") as result:
         assert float(data["kept"][...]) == float(result["student_accuracy"][...]) / float(result["teacher_accuracy"][...])
         assert "ncap2" in data.history, "NCO keeps no history"

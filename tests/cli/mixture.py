@@ -197,6 +197,7 @@ def test_refused():
         assert not os.path.exists("refused/shares"), "work before a refusal"
     term = dict(distill_terms_a_loss="hint", distill_terms_a_teacher="hidden:1", distill_terms_a_student="hidden:1")
     for verb, code, says, options in (
+            ("run", 2, "-eval_cka compares the layers of two models, but -teacher_models names several", {**THREE, "eval_cka": "true"}),
             ("train", 2, "-teacher_models are finished teachers: there is nothing to train", THREE),
             ("compress", 2, "-teacher_models: this needs one teacher, not several", {**THREE, "compress_parameters": 1000, "o": "cut.onnx"}),
             ("distill", 2, "-student_init svd cuts one teacher, but -teacher_models names several", {**THREE, "student_init": "svd"}),

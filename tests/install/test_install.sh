@@ -53,6 +53,11 @@ for header in "$prefix"/include/retort/*.h; do
       -I "$prefix/include" "${include[@]}" - || { echo "$language: $header"; exit 1; }
   done
 done
+# What stands behind a handle is Retort's.
+for handle in RtGraph RtNode RtPlan RtDataset RtDatasetWriter RtLabelstoreReader; do
+  ! printf '#include <retort/retort.h>\nint size = sizeof(%s);' $handle | "$CC" -x c -std=c11 -fsyntax-only \
+    -I "$prefix/include" "${include[@]}" - 2>/dev/null || { echo "$handle: a user's program sees its fields"; exit 1; }
+done
 # shellcheck disable=SC2046
 "${CXX:-c++}" "${flags[@]}" -x c++ -std=c++20 "$here/use_retort.c" -x none -o cpp_shared \
   $(pkg-config --cflags --libs retort)

@@ -10,17 +10,18 @@ static PetscErrorCode print_logits(int argc, char **argv)
   RtPlan *plan = NULL;
   RtWork *work = NULL;
   int64_t dim[RT_MAX_DIM];
+  const int *id;
   float *input;
 
   PetscFunctionBegin;
   RtCheck(argc > 2, "usage: use_retort MODEL NUMBER…");
   PetscCall(rt_onnx_read(argv[1], &graph, NULL));
   PetscCall(rt_plan_create(graph, &params, &plan));
-  PetscCall(rt_plan_set_parameters(plan, graph->parameter));
+  PetscCall(rt_plan_set_parameters(plan, rt_graph_parameter(graph)));
   PetscCall(rt_work_create(plan, &work));
 
-  RtCheck(rt_plan_shape(plan, graph->input[0], dim) == 2 && dim[1] == argc - 2, "%s: takes another number of inputs",
-          argv[1]);
+  rt_graph_inputs(graph, &id);
+  RtCheck(rt_plan_shape(plan, id[0], dim) == 2 && dim[1] == argc - 2, "%s: takes another number of inputs", argv[1]);
   input = (float *)rt_work_input(work, 0);
   for (int i = 2; i < argc; i++) input[i - 2] = (float)atof(argv[i]);
   PetscCall(rt_plan_forward(plan, work));

@@ -51,7 +51,7 @@ int rt_c_three(int a); /* ! */
     "include/retort/indent.h": "int   x; /* ! */\n",
 }
 GOOD = {
-    "README.md": "# x\n",
+    "src/README.md": "\n" * 300,
     ".hidden": "",
     "build-x/y.c": "MPI_COMM_WORLD\n",
     "src/cli/main.c": "MPI_Comm world(void)\n{\n  return MPI_COMM_WORLD;\n}\n",
@@ -75,10 +75,11 @@ def main():
     for path, text in {**BAD, **GOOD}.items():
         write(tree, path, text)
     write(tree, "src/run/long.c", "\n" * (style.LINES + 1))
+    write(tree, "README.md", "\n" * (style.SHORTER["README.md"] + 1))
     write(tree, "notes.txt", "\n")
     shutil.copy(os.path.join(root, ".clang-format"), tree)
 
-    expected = {("src/run/long.c", style.LINES + 1), ("notes.txt", 1)}
+    expected = {("src/run/long.c", style.LINES + 1), ("README.md", style.SHORTER["README.md"] + 1), ("notes.txt", 1)}
     for path, text in BAD.items():
         expected |= {(path, n) for n, line in enumerate(text.split("\n"), 1) if line.rstrip(" */").endswith("!")}
     reported = list(style.violations(tree))

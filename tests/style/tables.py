@@ -12,17 +12,18 @@ import sys
 
 ROOT = sys.argv[1]
 RETORT = os.path.join(os.environ["RETORT_BUILD"], "retort")
-DOCUMENTS = ["README.md", "*/README.md"]
+# What users read; src/README.md and tests/README.md speak of files, and names of rows stand in those by the way.
+DOCUMENTS = ["README.md", "jobs/README.md", "analysis/README.md"]
 
 # Kind of row: pairs of what it must have, and where; {} stands for the name. A new table is a line here.
 RULES = {
-    "operator": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/*.c", "tests/conformance/*.py"])],
+    "operator": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/*.c", "tests/conformance/*.py"])],
     "loss": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_loss*.c"]), (r'"{}": \w', ["tests/conformance/test_losses.py"])],
     "form": [(r"`{}`", DOCUMENTS), (r"\brt_form_at\(", ["tests/unit/test_form.c"]), (r'"{}"', ["tests/cli/forms.py"])],
-    "optimizer": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_optimizer.c", "tests/cli/tao.py"]), (r'"{}"', ["tests/conformance/test_optimizers.py"])],
-    "start": [(r"(?<!\+)\b{}\b(?!\+)", DOCUMENTS), (r'"{}"', ["tests/cli/starts.py", "tests/cli/threads.py"])],
-    "recipe": [(r"\b{}\b", DOCUMENTS), (r"rt_recipe_{}\b", ["tests/unit/*.c"])],
-    "metric": [(r"\b{}\b", DOCUMENTS), (r'"{}"', ["tests/unit/test_metrics.c"])],
+    "optimizer": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_optimizer.c", "tests/cli/tao.py"]), (r'"{}"', ["tests/conformance/test_optimizers.py"])],
+    "start": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/cli/starts.py", "tests/cli/threads.py"])],
+    "recipe": [(r"`{}`", DOCUMENTS), (r"rt_recipe_{}\b", ["tests/unit/*.c"])],
+    "metric": [(r"`{}`", DOCUMENTS), (r'"{}"', ["tests/unit/test_metrics.c"])],
     "verb": [(r"\bretort {}\b", DOCUMENTS), (r'(run|start|any_end)\(\[?"{}"', ["tests/cli/*.py"])],
     "importer": [(r"\bimport {}\b", DOCUMENTS), (r'run\("{}"', ["tests/cli/import.py"])],
 }

@@ -138,6 +138,29 @@ static void test_logits(void)
   }
 }
 
+/* What a program sees that knows no parts of a graph. */
+static void test_handle(void)
+{
+  RtGraph *graph = start();
+  int x = rt_support_input(graph, SHAPE(RT_BATCH, 4)),
+      y = NODE(graph, "MatMul", x, rt_support_constant(graph, SHAPE(4, 3))), z = NODE(graph, "Relu", y);
+  const int *in, *out;
+
+  RT_MUST(rt_graph_add_output(graph, z));
+  RT_MUST(rt_graph_add_output(graph, y));
+  RT_MUST(rt_graph_finish(graph));
+  RT_TEST_CHECK(rt_graph_inputs(graph, NULL) == 1 && rt_graph_outputs(graph, NULL) == 2, "how many ends");
+  rt_graph_inputs(graph, &in);
+  rt_graph_outputs(graph, &out);
+  RT_TEST_CHECK(in[0] == x && out[0] == z && out[1] == y, "ends");
+  RT_TEST_CHECK(rt_graph_find(graph, rt_graph_name(graph, y)) == y, "name");
+  RT_TEST_CHECK(rt_graph_parameters(graph) == 12 && rt_graph_flat(graph) == 16, "%lld parameters in %lld",
+                (long long)rt_graph_parameters(graph), (long long)rt_graph_flat(graph));
+  RT_TEST_CHECK(rt_graph_parameter(graph) && rt_graph_parameter(graph)[12] == 0, "padding");
+  RT_TEST_CHECK(!rt_graph_state_flat(graph) && !rt_graph_axes(graph), "neither state nor free axes");
+  RT_MUST(rt_graph_destroy(&graph));
+}
+
 static void test_text(void)
 {
   RtGraph *graph = start();
@@ -302,6 +325,7 @@ static PetscErrorCode test(int argc, char **argv)
   test_flat();
   test_identity();
   test_logits();
+  test_handle();
   test_text();
   test_values();
   test_structure();

@@ -12,10 +12,12 @@ enum { ROWS = 5, FEATURES = 6, HIDDEN = 8, CLASSES = 3 };
 
 static void test_short(void)
 {
+  const char *name[RT_TERMS];
   RtTerms terms;
 
   rt_terms_short(rt_loss_find("kl"), 4, 0.75, 0.1, &terms);
-  RT_TEST_CHECK(terms.count == 2 && rt_terms_teacher(&terms) && !rt_terms_meet(&terms), "%d terms", terms.count);
+  RT_TEST_CHECK(terms.count == 2 && rt_terms_teachers(&terms, name) > 0 && !rt_terms_meet(&terms), "%d terms",
+                terms.count);
   RT_TEST_CHECK(!strcmp(terms.term[0].name, "soft") && terms.term[0].loss == &rt_loss_kl, "%s", terms.term[0].name);
   RT_TEST_CHECK(terms.term[0].weight == 0.75 && terms.term[0].temperature == 4, "weight %g", terms.term[0].weight);
   RT_TEST_CHECK(!strcmp(terms.term[1].name, "hard") && terms.term[1].loss == &rt_loss_ce, "%s", terms.term[1].name);
@@ -24,7 +26,8 @@ static void test_short(void)
   rt_terms_short(rt_loss_find("logits"), 4, 1, 0, &terms);
   RT_TEST_CHECK(terms.count == 1 && terms.term[0].loss == &rt_loss_logits, "%d terms", terms.count);
   rt_terms_short(rt_loss_find("logits"), 4, 0, 0, &terms);
-  RT_TEST_CHECK(terms.count == 1 && terms.term[0].loss == &rt_loss_ce && !rt_terms_teacher(&terms), "no teacher");
+  RT_TEST_CHECK(terms.count == 1 && terms.term[0].loss == &rt_loss_ce && rt_terms_teachers(&terms, name) == 0,
+                "no teacher");
   rt_terms_short(rt_loss_find("mse"), 4, 0.5, 0, &terms);
   RT_TEST_CHECK(terms.count == 2 && terms.term[1].loss == &rt_loss_mse, "numbers have no cross-entropy");
   RT_TEST_CHECK(terms.term[0].reference == RT_TERMS_TEACHER && terms.term[1].reference == RT_TERMS_TARGET,
