@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* Those of users stand behind Retort's own. */
-static const RtLoss *losses[RT_LOSS_MOST] = {&rt_loss_kl,  &rt_loss_ce,   &rt_loss_logits,
-                                             &rt_loss_mse, &rt_loss_hint, &rt_loss_rkd};
+static const RtLoss *losses[RT_LOSS_MOST] = {&rt_loss_kl,   &rt_loss_ce,     &rt_loss_logits, &rt_loss_mse,
+                                             &rt_loss_hint, &rt_loss_cosine, &rt_loss_rkd};
 
 enum { TEXT = RT_LOSS_MOST * RT_LOSS_NAME };
 

@@ -5,7 +5,7 @@
 
 #include <retort/loss.h>
 
-extern const RtLoss rt_loss_kl, rt_loss_ce, rt_loss_logits, rt_loss_mse, rt_loss_hint, rt_loss_rkd;
+extern const RtLoss rt_loss_kl, rt_loss_ce, rt_loss_logits, rt_loss_mse, rt_loss_hint, rt_loss_cosine, rt_loss_rkd;
 
 enum { RT_LOSS_MOST = 128 /* rows of the table, those of users with them */, RT_LOSS_NAME = 32 /* with its end */ };
 

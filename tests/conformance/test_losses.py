@@ -93,6 +93,7 @@ ROW_REFERENCES = {
     "logits": half_square,
     "mse": lambda z, t, label, T, option: F.mse_loss(z, t, reduction="none").mean(1),
     "hint": half_square,
+    "cosine": lambda z, t, label, T, option: 1 - F.cosine_similarity(z, t, 1),
 }
 
 

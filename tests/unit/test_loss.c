@@ -68,7 +68,8 @@ static long double formula(const Data *d, int r, const long double *z)
   const char *name = d->loss->name;
   const int width = d->rows.width;
   const long double T = d->rows.temperature;
-  long double t[MOST] = {0}, squares = 0, kl = 0, ce = 0, t_sum, z_sum, plain_sum;
+  long double t[MOST] = {0}, squares = 0, kl = 0, ce = 0, product = 0, z_square = 0, t_square = 0, t_sum, z_sum,
+              plain_sum;
 
   for (int j = 0; j < width; j++) t[j] = d->teacher[r * width + j];
   t_sum = log_sum(t, width, T);
@@ -78,6 +79,9 @@ static long double formula(const Data *d, int r, const long double *z)
     const long double log_t = (t[j] - t_sum) / T, smoothing = d->option[0];
 
     squares += (z[j] - t[j]) * (z[j] - t[j]);
+    product += z[j] * t[j];
+    z_square += z[j] * z[j];
+    t_square += t[j] * t[j];
     kl += T * T * expl(log_t) * (log_t - (z[j] - z_sum) / T);
     ce -= ((1 - smoothing) * (d->label[r] == j) + smoothing / width) * (z[j] - plain_sum);
   }
@@ -85,6 +89,7 @@ static long double formula(const Data *d, int r, const long double *z)
   if (!strcmp(name, "ce")) return ce;
   if (!strcmp(name, "logits") || !strcmp(name, "hint")) return squares / 2;
   if (!strcmp(name, "mse")) return squares / width;
+  if (!strcmp(name, "cosine")) return 1 - product / (sqrtl(z_square) * sqrtl(t_square));
   return NAN;
 }
 
@@ -223,7 +228,7 @@ static void test_table(void)
     }
   }
   RT_TEST_CHECK(!rt_loss_find("") && !rt_loss_find("k"), "a loss that there is not");
-  RT_TEST_CHECK(!strcmp(rt_loss_names(), "kl|ce|logits|mse|hint|rkd"), "%s", rt_loss_names());
+  RT_TEST_CHECK(!strcmp(rt_loss_names(), "kl|ce|logits|mse|hint|cosine|rkd"), "%s", rt_loss_names());
   RT_TEST_CHECK(!strcmp(rt_loss_short_names(), "kl|logits|mse"), "%s", rt_loss_short_names());
 }
 
