@@ -42,6 +42,7 @@ class Update(ctypes.Structure):
 class Optimizer(ctypes.Structure):
     _fields_ = [
         ("name", ctypes.c_char_p),
+        ("help", ctypes.c_char_p),
         ("moments", ctypes.c_int),
         ("update", ctypes.CFUNCTYPE(None, ctypes.POINTER(Params), ctypes.POINTER(Update))),
     ]
